@@ -1,0 +1,40 @@
+/* What every command gets, and the table of commands. */
+#ifndef JOB_JOB_H
+#define JOB_JOB_H
+
+#include "jobs/cli.h"
+#include "jobs/json.h"
+#include "rdd/comm.h"
+#include "rdd/rdd.h"
+
+#include <stdbool.h>
+
+typedef struct job {
+  rdd_comm *comm;
+  const char *command; /* "train" */
+  bool json, quiet;
+  int threads;         /* of this rank: cores it may use, shared fairly with the node's other ranks */
+  job_json *result;    /* rank 0 adds keys; printed by main when the command succeeds with --json */
+} job;
+
+/* A command: its options (also its help), and what it does. */
+typedef struct job_command {
+  const char *name;
+  const char *summary;          /* one line for `als --help` */
+  const char *usage;            /* "RATINGS -o MODEL [OPTION]..." */
+  const char *example;          /* one command line */
+  const job_option *options;    /* ends with a zeroed entry */
+  int positional_min, positional_max; /* -1: no limit */
+  rdd_status (*run)(job *j, const job_args *args, rdd_err *err); /* collective */
+} job_command;
+
+extern const job_command job_generate, job_import, job_split, job_train, job_evaluate, job_predict,
+    job_recommend, job_info;
+
+/* Exit status for a status code: 0, 2, 65, 66, 70, 74. */
+int job_exit_code(rdd_status status);
+
+/* Fill in how a stage of tasks runs on this rank: slots, and a progress bar called `what`. */
+rdd_run_opts job_run_opts(job *j, const char *what);
+
+#endif

@@ -1,0 +1,30 @@
+# jobs: argv, files, HDF5, main(): the only room with paths and programs.
+bin_PROGRAMS += als
+noinst_LIBRARIES += %D%/libjobs.a
+%C%_libjobs_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS) $(ZLIB_CFLAGS)
+%C%_libjobs_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+%C%_libjobs_a_SOURCES = \
+  %D%/cli.c %D%/cli.h \
+  %D%/cmd_evaluate.c \
+  %D%/cmd_generate.c \
+  %D%/cmd_import.c \
+  %D%/cmd_info.c \
+  %D%/cmd_predict.c \
+  %D%/cmd_recommend.c \
+  %D%/cmd_split.c \
+  %D%/cmd_train.c \
+  %D%/dictionary.c %D%/dictionary.h \
+  %D%/h5.c %D%/h5.h \
+  %D%/input.c %D%/input.h %D%/input_impl.h \
+  %D%/job.h \
+  %D%/json.c %D%/json.h \
+  %D%/model_file.c %D%/model_file.h \
+  %D%/number.c %D%/number.h \
+  %D%/output.c %D%/output.h \
+  %D%/read_h5.c \
+  %D%/read_text.c \
+  %D%/table_file.c %D%/table_file.h \
+  %D%/ui.c %D%/ui.h
+als_SOURCES = %D%/main.c
+als_CPPFLAGS = $(AM_CPPFLAGS)
+als_LDADD = $(JOB_LIBS)

@@ -1,0 +1,75 @@
+/* Alternating least squares: the gang's work.
+ *
+ * One iteration is the items' half-step, then the users', as in Spark. A half-step solves, for each
+ * row with n ratings r_j of columns with factors f_j,
+ *
+ *   (sum f_j f_j' + n reg I) x = sum r_j f_j                       (Zhou et al. 2008, eq. 6)
+ *
+ * Ratings, factors: float32. Gram matrix, right-hand side and solve: float64. */
+#ifndef ALS_ALS_H
+#define ALS_ALS_H
+
+#include "mllib/model.h"
+#include "mllib/ratings.h"
+#include "rdd/comm.h"
+
+#include <stdbool.h>
+
+enum { ALS_MAX_RANK = 4096 };
+
+typedef struct als_params {
+  int rank;             /* k, 1 to ALS_MAX_RANK */
+  int max_iter;         /* >= 0 */
+  double reg_param;     /* >= 0, times the number of ratings of the row */
+  double bias_reg;      /* damping of the biases, >= 0 (ratings); used with bias */
+  double tol;           /* stop when the objective falls by less than this share; 0: never */
+  bool bias;            /* mean and biases are taken off before the factors are fitted */
+} als_params;
+
+/* What one iteration came to. */
+typedef struct als_iteration {
+  int iteration;        /* 1 is the first */
+  double rmse_train;    /* over all ratings, with the factors of this iteration */
+  double rmse_test;     /* NaN without a test part */
+  double objective;     /* squared error + regularisation */
+  double seconds;       /* wall time of the iteration, test included */
+} als_iteration;
+
+typedef struct als_problem {
+  als_side side[2];     /* the training ratings, seen from users and from items */
+  int64_t ratings;      /* over all ranks */
+  const als_side *test; /* ratings by user to evaluate after each iteration, or NULL; not changed */
+} als_problem;
+
+/* Called on every rank after each iteration; not collective. */
+typedef void (*als_progress_fn)(void *arg, const als_iteration *done);
+
+/* Fit a model.                                                            Collective.
+ *   problem   [in,out] with params->bias, values become residuals
+ *   model     [in,out] in: the users' initial factors; out: the result. Also sets mean, biases.
+ *   history   [out] [params->max_iter] what each iteration came to
+ *   done_out  [out] iterations made
+ * Fails with RDD_ESINGULAR where a row's equations are not positive definite: err->detail is
+ * {side, dense index of the lowest such row}; with RDD_EUSAGE for parameters out of range. */
+RDD_MUST_CHECK rdd_status als_fit(rdd_comm *comm, als_problem *problem, const als_params *params,
+                                  als_model *model, als_progress_fn progress, void *arg,
+                                  als_iteration *history, int *done_out, rdd_err *err);
+
+/* One half-step: solve the rows of `side` against the factors of the other.  Collective.
+ *   error_out  [out] sum over all ratings of the squared error with the new rows, or NULL
+ *   norm_out   [out] sum over rows of n * |x|^2, or NULL */
+RDD_MUST_CHECK rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side,
+                                        double reg_param, als_model *model, double *error_out,
+                                        double *norm_out, rdd_err *err);
+
+/* Error of a model over ratings by user.                                  Collective. */
+typedef struct als_error {
+  int64_t n;
+  double squared;   /* sum of squared errors */
+  double absolute;  /* sum of absolute errors */
+} als_error;
+RDD_MUST_CHECK rdd_status als_evaluate(rdd_comm *comm, const als_model *model,
+                                       const als_side *by_user, bool clamp, als_error *out,
+                                       rdd_err *err);
+
+#endif

@@ -1,0 +1,12 @@
+# mllib: numerics on arrays; BLAS, LAPACK and OpenMP, no MPI and no files.
+noinst_LIBRARIES += %D%/libmllib.a
+%C%_libmllib_a_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
+%C%_libmllib_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+%C%_libmllib_a_SOURCES = \
+  %D%/als.c %D%/als.h \
+  %D%/blocks.c %D%/blocks.h \
+  %D%/ids.c %D%/ids.h \
+  %D%/model.c %D%/model.h \
+  %D%/normal.c %D%/normal.h \
+  %D%/ratings.c %D%/ratings.h \
+  %D%/topn.c %D%/topn.h

@@ -1,0 +1,110 @@
+/* The communicator: what a gang of ranks can do together.
+ *
+ * A vtable with three makers, so that numerics never see MPI and collective code can run under the
+ * sanitizers: one rank (rdd_comm_single), n ranks as n threads (rdd_threads_run), and MPI
+ * (gang_open in mpi_bridge/). Every function here is collective unless it says otherwise: all ranks
+ * call it in the same order. A transport that fails does not return (MPI aborts the job, a
+ * supervisor reruns it), so most of them return nothing. Counts are bytes, 64-bit. */
+#ifndef RDD_COMM_H
+#define RDD_COMM_H
+
+#include "rdd/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum rdd_op { RDD_SUM, RDD_MIN, RDD_MAX } rdd_op;
+
+typedef struct rdd_comm rdd_comm;
+typedef struct rdd_table rdd_table;
+
+typedef struct rdd_comm_ops {
+  void (*barrier)(rdd_comm *comm);
+  void (*allgatherv)(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
+                     const int64_t *counts, const int64_t *displs);
+  void (*alltoallv)(rdd_comm *comm, const void *send, const int64_t *send_counts,
+                    const int64_t *send_displs, void *recv, const int64_t *recv_counts,
+                    const int64_t *recv_displs);
+  void (*allreduce)(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op);
+  /* allocate zeroed memory shared by the ranks of a node; NULL on every rank if any rank cannot */
+  void *(*table_alloc)(rdd_comm *comm, size_t bytes, void **handle);
+  void (*table_sync)(rdd_comm *comm, void *handle, const int64_t *begin);
+  void (*table_free)(rdd_comm *comm, void *handle);
+  void (*close)(rdd_comm *comm);
+} rdd_comm_ops;
+
+/* Makers embed this as their first member. */
+struct rdd_comm {
+  int rank, size;
+  int node_rank, node_size; /* place among, and number of, the ranks that share this node's memory */
+  const rdd_comm_ops *ops;
+};
+
+/* One rank, no MPI. Not collective. Close with rdd_comm_close(). */
+RDD_MUST_CHECK rdd_status rdd_comm_single(rdd_comm **out, rdd_err *err);
+
+/* Run body(comm, arg) on `size` ranks, each a thread of this process; returns when all have. */
+RDD_MUST_CHECK rdd_status rdd_threads_run(int size, void (*body)(rdd_comm *comm, void *arg),
+                                          void *arg, rdd_err *err);
+
+/* Free the communicator; NULL is accepted. */
+void rdd_comm_close(rdd_comm *comm);
+
+void rdd_barrier(rdd_comm *comm);
+
+/* Rank r's `bytes` land at recv + r * bytes on every rank. */
+void rdd_allgather(rdd_comm *comm, const void *send, int64_t bytes, void *recv);
+
+/* Rank r's counts[r] bytes land at recv + displs[r] on every rank; bytes == counts[rank]. */
+void rdd_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
+                    const int64_t *counts, const int64_t *displs);
+
+/* Root's `bytes` bytes to every rank. */
+void rdd_bcast(rdd_comm *comm, void *buffer, int64_t bytes, int root);
+
+/* send_counts[r] bytes at send + send_displs[r] go to rank r; what rank r sends here lands at
+ * recv + recv_displs[r]. A gather to one rank is this with zeros elsewhere. */
+void rdd_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
+                   const int64_t *send_displs, void *recv, const int64_t *recv_counts,
+                   const int64_t *recv_displs);
+
+/* One int64 to each rank and from each rank: send[r] goes to r, recv[r] came from r. */
+void rdd_alltoall(rdd_comm *comm, const int64_t *send, int64_t *recv);
+
+/* Element-wise over ranks, in place. Integers only: sums of floats go through fixed blocks. */
+void rdd_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op);
+
+/* The fence. Every rank brings its local status; if any is not RDD_OK, all ranks return the code and
+ * the error of the lowest failing rank, with err->rank set. */
+RDD_MUST_CHECK rdd_status rdd_agree(rdd_comm *comm, rdd_status status, rdd_err *err);
+
+/* ---- Tables: memory that the ranks of one node share ----
+ * Every rank writes its own byte range; after rdd_table_sync() every rank reads all of it. Between
+ * one sync and the next a rank writes only its own range, and reads what was synced before. */
+
+/* Allocate a zeroed table of `bytes` bytes (the same on all ranks; 0 is allowed).
+ * Fails with RDD_ENOMEM on all ranks together. */
+RDD_MUST_CHECK rdd_status rdd_table_new(rdd_comm *comm, size_t bytes, rdd_table **out,
+                                        rdd_err *err);
+
+/* The bytes; 64-byte aligned. Not collective. */
+void *rdd_table_data(const rdd_table *table);
+
+/* Bytes of the table. Not collective. */
+size_t rdd_table_size(const rdd_table *table);
+
+/* Publish: rank r has written bytes [begin[r], begin[r + 1]); begin has size + 1 entries, the same
+ * on all ranks, rising. */
+void rdd_table_sync(rdd_table *table, const int64_t *begin);
+
+/* Free; NULL on all ranks is accepted. */
+void rdd_table_free(rdd_table *table);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
