@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Counters of the reading tasks (see rdd_task_count). */
-enum { JOB_COUNT_BAD = 0, JOB_COUNT_BYTES = 1 };
+/* Counters of the reading tasks (see rdd_task_count); 2 is free for the caller's own functions. */
+enum { JOB_COUNT_BAD = 0, JOB_COUNT_BYTES = 1, JOB_COUNT_ROWS = 3 };
 
 typedef struct job_input_opts {
   const char *format;      /* "auto", "csv", "tsv", "movielens", "netflix", "mtx", "hdf5" */
@@ -24,6 +24,7 @@ typedef struct job_input_opts {
   int64_t num_partitions;  /* 0: by size, at least two for each slot of the gang */
   int slots;               /* of this rank */
   bool pairs;              /* the rating column may be missing, and reads as 1 */
+  const rdd_type *id_types; /* [2] types of user and item ids that a model demands; NULL: find out */
 } job_input_opts;
 
 typedef struct job_input job_input;

@@ -14,7 +14,8 @@ typedef struct job {
   const char *command; /* "train" */
   bool json, quiet;
   int threads;         /* of this rank: cores it may use, shared fairly with the node's other ranks */
-  job_json *result;    /* rank 0 adds keys; printed by main when the command succeeds with --json */
+  job_json *result;    /* keys of --json; printed by rank 0 when the command succeeds */
+  const char *command_line; /* as typed, for provenance */
 } job;
 
 /* A command: its options (also its help), and what it does. */
@@ -30,6 +31,10 @@ typedef struct job_command {
 
 extern const job_command job_generate, job_import, job_split, job_train, job_evaluate, job_predict,
     job_recommend, job_info;
+
+/* The program: find the command, open the communicator, parse, run, report; the exit status.
+ *   commands  [in] ends with NULL */
+int job_main(int argc, char **argv, const job_command *const *commands);
 
 /* Exit status for a status code: 0, 2, 65, 66, 70, 74. */
 int job_exit_code(rdd_status status);

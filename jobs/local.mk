@@ -16,13 +16,18 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/dictionary.c %D%/dictionary.h \
   %D%/h5.c %D%/h5.h \
   %D%/input.c %D%/input.h %D%/input_impl.h \
-  %D%/job.h \
+  %D%/input_paths.c \
+  %D%/input_sniff.c \
+  %D%/job.c %D%/job.h \
   %D%/json.c %D%/json.h \
+  %D%/lines.c \
   %D%/model_file.c %D%/model_file.h \
   %D%/number.c %D%/number.h \
   %D%/output.c %D%/output.h \
   %D%/read_h5.c \
   %D%/read_text.c \
+  %D%/rows.c \
+  %D%/save.c %D%/save.h \
   %D%/table_file.c %D%/table_file.h \
   %D%/ui.c %D%/ui.h
 als_SOURCES = %D%/main.c

@@ -14,7 +14,8 @@ typedef struct job_output job_output;
  * Fails with RDD_EUSAGE or RDD_EIO. */
 RDD_MUST_CHECK rdd_status job_output_check(const char *path, const char *endings, rdd_err *err);
 
-/* Choose the temporary name and register it for removal. */
+/* Choose the temporary name, create it empty, and register it for removal. Where the path is a
+ * symbolic link, what it points to is replaced. */
 RDD_MUST_CHECK rdd_status job_output_open(job_output **out, const char *path, rdd_err *err);
 
 /* Where to write meanwhile. */
@@ -26,7 +27,8 @@ RDD_MUST_CHECK rdd_status job_output_commit(job_output *output, rdd_err *err);
 /* Remove the temporary file and free; NULL is accepted. */
 void job_output_abandon(job_output *output);
 
-/* Remove all registered temporary files on SIGINT, SIGTERM, SIGHUP, then die of the signal. */
+/* Remove all registered temporary files on SIGINT, SIGTERM, SIGHUP, then die of the signal.
+ * Ignores SIGXFSZ, so that writing past a limit on file sizes fails like writing to a full disk. */
 void job_output_handle_signals(void);
 
 /* True where the path ends so (".csv"), case-insensitive. */

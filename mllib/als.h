@@ -18,21 +18,21 @@
 enum { ALS_MAX_RANK = 4096 };
 
 typedef struct als_params {
-  int rank;             /* k, 1 to ALS_MAX_RANK */
-  int max_iter;         /* >= 0 */
-  double reg_param;     /* >= 0, times the number of ratings of the row */
-  double bias_reg;      /* damping of the biases, >= 0 (ratings); used with bias */
-  double tol;           /* stop when the objective falls by less than this share; 0: never */
-  bool bias;            /* mean and biases are taken off before the factors are fitted */
+  int rank;         /* k, 1 to ALS_MAX_RANK */
+  int max_iter;     /* >= 0 */
+  double reg_param; /* >= 0, times the number of ratings of the row */
+  double bias_reg;  /* damping of the biases, >= 0 (ratings); used with bias */
+  double tol;       /* stop when the objective falls by less than this share; 0: never */
+  bool bias;        /* mean and biases are taken off before the factors are fitted */
 } als_params;
 
 /* What one iteration came to. */
 typedef struct als_iteration {
-  int iteration;        /* 1 is the first */
-  double rmse_train;    /* over all ratings, with the factors of this iteration */
-  double rmse_test;     /* NaN without a test part */
-  double objective;     /* squared error + regularisation */
-  double seconds;       /* wall time of the iteration, test included */
+  int iteration;     /* 1 is the first */
+  double rmse_train; /* over all ratings, with the factors of this iteration */
+  double rmse_test;  /* NaN without a test part */
+  double objective;  /* squared error + regularisation */
+  double seconds;    /* wall time of the iteration, test included */
 } als_iteration;
 
 typedef struct als_problem {
@@ -65,8 +65,8 @@ RDD_MUST_CHECK rdd_status als_half_step(rdd_comm *comm, const als_side *ratings,
 /* Error of a model over ratings by user.                                  Collective. */
 typedef struct als_error {
   int64_t n;
-  double squared;   /* sum of squared errors */
-  double absolute;  /* sum of absolute errors */
+  double squared;  /* sum of squared errors */
+  double absolute; /* sum of absolute errors */
 } als_error;
 RDD_MUST_CHECK rdd_status als_evaluate(rdd_comm *comm, const als_model *model,
                                        const als_side *by_user, bool clamp, als_error *out,

@@ -2,7 +2,8 @@
  *
  * The rows of a side are cut into blocks whose boundaries depend on the number of rows alone. Ranks
  * own runs of whole blocks. A floating-point sum over rows is made inside each block in row order,
- * then over blocks in block order, so that its bits do not depend on the number of ranks or threads. */
+ * then over blocks in block order, so that its bits do not depend on the number of ranks or
+ * threads. */
 #ifndef ALS_BLOCKS_H
 #define ALS_BLOCKS_H
 
@@ -12,8 +13,8 @@ typedef struct als_blocks {
   int64_t rows;       /* of the whole side */
   int64_t block_rows; /* of each block but the last: a power of two, 1 to 4096 */
   int64_t blocks;
-  int size;           /* ranks */
-  int64_t *owner;     /* [size + 1] rank r owns blocks [owner[r], owner[r + 1]) */
+  int size;       /* ranks */
+  int64_t *owner; /* [size + 1] rank r owns blocks [owner[r], owner[r + 1]) */
 } als_blocks;
 
 /* Cut `rows` rows into blocks and deal them out by cost.                  Not collective.

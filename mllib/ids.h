@@ -12,9 +12,9 @@
 
 typedef struct als_ids {
   int64_t n;
-  rdd_type type;      /* RDD_INT64 or RDD_UTF8 */
-  rdd_table *value;   /* int64: int64_t[n]; utf8: int64_t offsets[n + 1] */
-  rdd_table *bytes;   /* utf8: the text; else NULL */
+  rdd_type type;    /* RDD_INT64 or RDD_UTF8 */
+  rdd_table *value; /* int64: int64_t[n]; utf8: int64_t offsets[n + 1] */
+  rdd_table *bytes; /* utf8: the text; else NULL */
 } als_ids;
 
 enum { ALS_ID_TEXT = 64 };
@@ -23,8 +23,8 @@ enum { ALS_ID_TEXT = 64 };
  *   parts     [in]  this rank's partitions
  *   column    [in]  which column; int64 or utf8
  *   ids_out   [out] free with als_ids_free()
- * Memory: the distinct ids of this rank's partitions, and the table. Fails with RDD_ENOMEM, and with
- * RDD_EUSAGE at 2^32 - 1 distinct ids. */
+ * Memory: the distinct ids of this rank's partitions, and the table. Fails with RDD_ENOMEM, and
+ * with RDD_EUSAGE at 2^32 - 1 distinct ids. */
 RDD_MUST_CHECK rdd_status als_ids_build(rdd_comm *comm, const rdd_parts *parts, int column,
                                         als_ids **ids_out, rdd_err *err);
 

@@ -1,6 +1,7 @@
 /* A model: for each side the sorted ids and a row of k factors, perhaps a bias; a global mean.
  *
- *   prediction(u, i) = mean + bias_u + bias_i + x_u . y_i       (mean and biases are 0 without --bias)
+ *   prediction(u, i) = mean + bias_u + bias_i + x_u . y_i       (mean and biases are 0 without
+ * --bias)
  *
  * Factor tables are kept once per node; each rank writes only the rows it owns. */
 #ifndef ALS_MODEL_H
@@ -34,8 +35,8 @@ RDD_MUST_CHECK rdd_status als_model_new(rdd_comm *comm, als_ids *const ids[2], i
 void als_model_free(als_model *model);
 
 /* Draw the initial factors of a side.                                     Collective.
- * Each row is a Gaussian direction on the unit sphere, as Spark's, keyed by (seed, side, id): it does
- * not depend on the other ids, the number of ranks, or the order of anything. */
+ * Each row is a Gaussian direction on the unit sphere, as Spark's, keyed by (seed, side, id): it
+ * does not depend on the other ids, the number of ranks, or the order of anything. */
 RDD_MUST_CHECK rdd_status als_model_init(als_model *model, rdd_comm *comm, int side, uint64_t seed,
                                          rdd_err *err);
 

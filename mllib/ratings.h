@@ -1,8 +1,9 @@
 /* Ratings in the gang: compressed sparse rows of one side, each rank with the rows it owns.
  *
- * Every rating is stored twice, once with its user and once with its item, 8 bytes each. The ratings
- * of a row are in ascending order of (column, value bits): a pure function of the multiset of ratings,
- * whatever order, partitions or ranks they came from. Duplicates are kept: each is an observation. */
+ * Every rating is stored twice, once with its user and once with its item, 8 bytes each. The
+ * ratings of a row are in ascending order of (column, value bits): a pure function of the multiset
+ * of ratings, whatever order, partitions or ranks they came from. Duplicates are kept: each is an
+ * observation. */
 #ifndef ALS_RATINGS_H
 #define ALS_RATINGS_H
 
@@ -19,11 +20,11 @@ typedef struct als_entry {
 } als_entry;
 
 typedef struct als_side {
-  als_blocks blocks;   /* of the rows */
-  int64_t first;       /* first own row */
-  int64_t rows;        /* own rows */
-  int64_t *start;      /* [rows + 1] offsets into entry */
-  als_entry *entry;    /* [start[rows]] */
+  als_blocks blocks; /* of the rows */
+  int64_t first;     /* first own row */
+  int64_t rows;      /* own rows */
+  int64_t *start;    /* [rows + 1] offsets into entry */
+  als_entry *entry;  /* [start[rows]] */
 } als_side;
 
 /* Route ratings from partitions to the owners of their rows.              Collective.

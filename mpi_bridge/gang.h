@@ -29,7 +29,7 @@ typedef rdd_status (*gang_body)(rdd_comm *comm, rdd_parts *const *parts, void *a
  *   opts      [in]  [n] one for each RDD
  *   counters  [out] [n], or NULL; set before body runs */
 RDD_MUST_CHECK rdd_status gang_run(rdd_comm *comm, rdd *const *rdds, int n,
-                                   const rdd_run_opts *opts, rdd_counters *counters,
-                                   gang_body body, void *arg, rdd_err *err);
+                                   const rdd_run_opts *opts, rdd_counters *counters, gang_body body,
+                                   void *arg, rdd_err *err);
 
 #endif

@@ -91,7 +91,7 @@ RDD_MUST_CHECK rdd_status rdd_segment_new(rdd_segment **out, const rdd_schema *s
 RDD_MUST_CHECK rdd_status rdd_segment_append(rdd_segment *segment, const rdd_batch *batch,
                                              rdd_err *err);
 
-/* Finish: write the header, and unmap the file or hand over the heap bytes (free with rdd_free).
+/* Finish: write the header, and trim the file or hand over the heap bytes (free with rdd_free).
  *   bytes_out  [out] heap bytes; NULL for a memory file
  *   size_out   [out] bytes of the finished segment */
 RDD_MUST_CHECK rdd_status rdd_segment_finish(rdd_segment *segment, void **bytes_out,

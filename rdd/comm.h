@@ -17,6 +17,10 @@
 extern "C" {
 #endif
 
+/* Most ranks of a communicator; makers refuse more with RDD_EUSAGE. It bounds the arrays of counts
+ * that live on the stack, so that the functions below cannot fail. */
+enum { RDD_MAX_RANKS = 16384 };
+
 typedef enum rdd_op { RDD_SUM, RDD_MIN, RDD_MAX } rdd_op;
 
 typedef struct rdd_comm rdd_comm;

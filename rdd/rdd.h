@@ -65,6 +65,13 @@ RDD_MUST_CHECK rdd_status rdd_task_emit(rdd_task *task, const rdd_batch *batch, 
 /* n * size bytes, 64-byte aligned, valid until the next batch of the source; NULL when out. */
 void *rdd_task_scratch(rdd_task *task, size_t n, size_t size);
 
+/* Rows row[0], ..., row[n - 1] of a column, copied into scratch: what filters and orders are made of.
+ *   out  [out] untouched on failure
+ * Fails with RDD_ENOMEM. */
+RDD_MUST_CHECK rdd_status rdd_task_take(rdd_task *task, rdd_type type, const rdd_column *in,
+                                        const int32_t *row, int64_t n, rdd_column *out,
+                                        rdd_err *err);
+
 int64_t rdd_task_partition(const rdd_task *task);
 int rdd_task_attempt(const rdd_task *task); /* 0 is the first */
 

@@ -1,0 +1,254 @@
+#include "jobs/cli.h"
+
+#include "rdd/memory.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct value {
+  bool given;
+  bool flag;
+  int64_t integer;
+  double real;
+  const char *string;
+} value;
+
+struct job_args {
+  const job_option *options;
+  int n;
+  value *values; /* [n] */
+  int positionals;
+  char **positional;
+};
+
+static int count_options(const job_option *options) {
+  int n = 0;
+  while (options[n].name) n++;
+  return n;
+}
+
+/* Distance of two words in single-letter edits, for "did you mean". Words are short. */
+static int edit_distance(const char *a, const char *b) {
+  enum { MAX = 32 };
+  int row[MAX + 1], n = (int)strlen(a), m = (int)strlen(b);
+  if (n > MAX || m > MAX) return MAX;
+  for (int j = 0; j <= m; j++) row[j] = j;
+  for (int i = 1; i <= n; i++) {
+    int diagonal = row[0];
+    row[0] = i;
+    for (int j = 1; j <= m; j++) {
+      int change = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      int best = row[j - 1] < row[j] ? row[j - 1] + 1 : row[j] + 1;
+      row[j] = best < change ? best : change;
+    }
+  }
+  return row[m];
+}
+
+static rdd_status unknown_option(const job_option *options, const char *name, size_t length,
+                                 rdd_err *err) {
+  char word[64];
+  snprintf(word, sizeof word, "%.*s", (int)length, name);
+  const job_option *best = NULL;
+  int best_distance = 3;
+  for (const job_option *o = options; o->name; o++) {
+    int d = edit_distance(word, o->name);
+    if (d < best_distance) {
+      best_distance = d;
+      best = o;
+    }
+  }
+  if (best)
+    return rdd_set(err, RDD_EUSAGE, "unknown option --%s; did you mean --%s?", word, best->name);
+  return rdd_set(err, RDD_EUSAGE, "unknown option --%s", word);
+}
+
+static bool is_choice(const char *choices, const char *text) {
+  size_t length = strlen(text);
+  for (const char *c = choices; *c;) {
+    size_t n = strcspn(c, "|");
+    if (n == length && strncmp(c, text, n) == 0) return true;
+    c += n + (c[n] == '|');
+  }
+  return false;
+}
+
+static rdd_status parse_integer(const job_option *o, const char *text, int64_t *out, rdd_err *err) {
+  char *end;
+  errno = 0;
+  long long integer = strtoll(text, &end, 10);
+  if (end == text || *end || errno)
+    return rdd_set(err, RDD_EUSAGE, "--%s '%s' is not a whole number", o->name, text);
+  if ((o->min != 0 || o->max != 0) && ((double)integer < o->min || (double)integer > o->max))
+    return rdd_set(err, RDD_EUSAGE, "--%s %s is out of range; expected %.0f to %.0f", o->name, text,
+                   o->min, o->max);
+  *out = integer;
+  return RDD_OK;
+}
+
+static rdd_status parse_real(const job_option *o, const char *text, double *out, rdd_err *err) {
+  char *end;
+  double real = strtod(text, &end);
+  if (end == text || *end || !isfinite(real))
+    return rdd_set(err, RDD_EUSAGE, "--%s '%s' is not a number", o->name, text);
+  if ((o->min != 0 || o->max != 0) && (real < o->min || real > o->max))
+    return rdd_set(err, RDD_EUSAGE, "--%s %s is out of range; expected %g to %g", o->name, text,
+                   o->min, o->max);
+  *out = real;
+  return RDD_OK;
+}
+
+static rdd_status parse_value(const job_option *o, const char *text, value *v, rdd_err *err) {
+  switch (o->kind) {
+  case JOB_FLAG:
+    v->flag = true;
+    return RDD_OK;
+  case JOB_INT:
+    return parse_integer(o, text, &v->integer, err);
+  case JOB_REAL:
+    return parse_real(o, text, &v->real, err);
+  case JOB_CHOICE:
+    if (!is_choice(o->metavar, text))
+      return rdd_set(err, RDD_EUSAGE, "--%s '%s' is none of %s", o->name, text, o->metavar);
+    v->string = text;
+    return RDD_OK;
+  case JOB_STRING:
+    if (!*text) return rdd_set(err, RDD_EUSAGE, "--%s is empty", o->name);
+    v->string = text;
+    return RDD_OK;
+  }
+  return rdd_set(err, RDD_EINTERNAL, "option --%s has no kind", o->name);
+}
+
+/* Take the option at argv[*i], and its value where it has one; *i moves on to the last word used. */
+static rdd_status take_option(job_args *args, int argc, char *const *argv, int *i, rdd_err *err) {
+  const char *word = argv[*i];
+  bool is_long = word[1] == '-';
+  const char *name = word + (is_long ? 2 : 1);
+  size_t length = is_long ? strcspn(name, "=") : 1;
+  const char *attached = NULL;
+  if (is_long) attached = name[length] == '=' ? name + length + 1 : NULL;
+  else if (name[1]) attached = name + 1 + (name[1] == '=');
+
+  int which = -1;
+  for (int o = 0; o < args->n && which < 0; o++) {
+    const job_option *option = &args->options[o];
+    bool same = is_long ? strlen(option->name) == length && !strncmp(option->name, name, length)
+                        : option->letter == name[0];
+    if (same) which = o;
+  }
+  if (which < 0) {
+    if (is_long) return unknown_option(args->options, name, length, err);
+    return rdd_set(err, RDD_EUSAGE, "unknown option -%c", name[0]);
+  }
+  const job_option *option = &args->options[which];
+  value *v = &args->values[which];
+  if (option->kind == JOB_FLAG && attached)
+    return rdd_set(err, RDD_EUSAGE, "--%s takes no value", option->name);
+  if (option->kind != JOB_FLAG && !attached) {
+    if (*i + 1 >= argc)
+      return rdd_set(err, RDD_EUSAGE, "--%s wants a value: %s", option->name, option->metavar);
+    attached = argv[++*i];
+  }
+  v->given = true;
+  return parse_value(option, attached, v, err);
+}
+
+static rdd_status check_complete(const job_args *args, int minimum, int maximum, rdd_err *err) {
+  for (int o = 0; o < args->n; o++)
+    if (args->options[o].required && !args->values[o].given)
+      return rdd_set(err, RDD_EUSAGE, "--%s is missing", args->options[o].name);
+  if (args->positionals < minimum)
+    return rdd_set(err, RDD_EUSAGE, "%d argument%s given; expected %s%d", args->positionals,
+                   args->positionals == 1 ? "" : "s", maximum == minimum ? "" : "at least ",
+                   minimum);
+  if (maximum >= 0 && args->positionals > maximum)
+    return rdd_set(err, RDD_EUSAGE, "unexpected argument '%s'", args->positional[maximum]);
+  return RDD_OK;
+}
+
+rdd_status job_args_parse(job_args **out, const job_option *options, int positional_min,
+                          int positional_max, int argc, char *const *argv, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  job_args *args = rdd_calloc(1, sizeof *args);
+  if (!args) return rdd_set(err, RDD_ENOMEM, "out of memory for the command line");
+  args->options = options;
+  args->n = count_options(options);
+  args->values = rdd_calloc((size_t)args->n + 1, sizeof *args->values);
+  args->positional = rdd_calloc((size_t)argc + 1, sizeof *args->positional);
+  if (!args->values || !args->positional) {
+    st = rdd_set(err, RDD_ENOMEM, "out of memory for the command line");
+    goto done;
+  }
+  for (int o = 0; o < args->n; o++)
+    if (options[o].preset &&
+        (st = parse_value(&options[o], options[o].preset, &args->values[o], err)))
+      goto done;
+  bool only_positionals = false;
+  for (int i = 0; i < argc && !st; i++) {
+    if (!only_positionals && !strcmp(argv[i], "--")) only_positionals = true;
+    else if (!only_positionals && argv[i][0] == '-' && argv[i][1])
+      st = take_option(args, argc, argv, &i, err);
+    else args->positional[args->positionals++] = argv[i];
+  }
+  if (!st) st = check_complete(args, positional_min, positional_max, err);
+done:
+  if (st) job_args_free(args);
+  else *out = args;
+  return st;
+}
+
+void job_args_free(job_args *args) {
+  if (!args) return;
+  rdd_free(args->values);
+  rdd_free(args->positional);
+  rdd_free(args);
+}
+
+static const value *find(const job_args *args, const char *name) {
+  for (int o = 0; o < args->n; o++)
+    if (!strcmp(args->options[o].name, name)) return &args->values[o];
+  static const value nothing; /* a name that is not in the table is a bug; the tests ask for all */
+  return &nothing;
+}
+
+bool job_flag(const job_args *args, const char *name) {
+  return find(args, name)->flag;
+}
+int64_t job_int(const job_args *args, const char *name) {
+  return find(args, name)->integer;
+}
+double job_real(const job_args *args, const char *name) {
+  return find(args, name)->real;
+}
+const char *job_string(const job_args *args, const char *name) {
+  return find(args, name)->string;
+}
+bool job_given(const job_args *args, const char *name) {
+  return find(args, name)->given;
+}
+int job_positionals(const job_args *args) {
+  return args->positionals;
+}
+char *const *job_positional(const job_args *args) {
+  return args->positional;
+}
+
+void job_options_print(FILE *out, const job_option *options) {
+  for (const job_option *o = options; o->name; o++) {
+    char left[96];
+    int n = o->letter ? snprintf(left, sizeof left, "  -%c, --%s", o->letter, o->name)
+                      : snprintf(left, sizeof left, "      --%s", o->name);
+    if (o->kind != JOB_FLAG) snprintf(left + n, sizeof left - (size_t)n, " %s", o->metavar);
+    if (strlen(left) > 27) fprintf(out, "%s\n%-28s", left, "");
+    else fprintf(out, "%-28s", left);
+    fprintf(out, "%s", o->help);
+    if (o->required) fprintf(out, " (required)");
+    else if (o->preset && o->kind != JOB_FLAG) fprintf(out, " [%s]", o->preset);
+    fputc('\n', out);
+  }
+}

@@ -1,0 +1,436 @@
+/* A thin layer over HDF5. See h5.h.
+ *
+ * Ids of HDF5 start as H5I_INVALID_HID, which is negative, and closing is skipped for those. The
+ * message of a failure is taken (job_h5_why) before anything is closed, since every call of HDF5
+ * clears the stack of errors. */
+#include "jobs/h5.h"
+#include "rdd/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#else
+#define PACKAGE_STRING "gangplank"
+#endif
+
+enum { DEFLATE_LEVEL = 1, NAME_SIZE = 256, SLAB_BYTES = 16 << 20 };
+
+/* ---- Why it failed ---- */
+
+static herr_t take_innermost(unsigned n, const H5E_error2_t *entry, void *arg) {
+  if (n > 0 || !entry->desc) return 0;
+  char *text = arg;
+  const char *quoted = strstr(entry->desc, "error message = '");
+  if (quoted) {
+    quoted += strlen("error message = '");
+    snprintf(text, NAME_SIZE, "%.*s", (int)strcspn(quoted, "'"), quoted);
+  } else {
+    snprintf(text, NAME_SIZE, "%.*s", (int)strcspn(entry->desc, "\n"), entry->desc);
+  }
+  return 0;
+}
+
+const char *job_h5_why(void) {
+  static _Thread_local char text[NAME_SIZE];
+  snprintf(text, sizeof(text), "no reason given");
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, text);
+  return text;
+}
+
+rdd_status job_h5_in_file(rdd_err *err, const char *path) {
+  char message[sizeof(err->message)];
+  memcpy(message, err->message, sizeof(message));
+  snprintf(err->message, sizeof(err->message), "%.300s: %.390s", path, message);
+  return err->code;
+}
+
+static void be_silent(void) {
+  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+/* ---- Files ---- */
+
+/* Strong closing: the file goes with everything that is open in it, so that a failed write leaves
+ * no descriptor behind. Locks are best effort: some parallel file systems have none. */
+static hid_t access_list(void) {
+  hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+  if (list < 0) return list;
+  H5Pset_fclose_degree(list, H5F_CLOSE_STRONG);
+#if H5_VERSION_GE(1, 10, 7)
+  H5Pset_file_locking(list, true, true);
+#endif
+  return list;
+}
+
+rdd_status job_h5_create(hid_t *file_out, const char *path, const char *kind, rdd_err *err) {
+  be_silent();
+  rdd_status st = RDD_OK;
+  hid_t file = H5I_INVALID_HID;
+  hid_t access = access_list();
+  hid_t create = H5Pcreate(H5P_FILE_CREATE);
+  if (access >= 0 && create >= 0 && H5Pset_obj_track_times(create, false) >= 0)
+    file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+  if (file < 0) {
+    st = rdd_set(err, RDD_EIO, "cannot be created: %s", job_h5_why());
+    goto done;
+  }
+  st = job_h5_set_int(file, "format_version", JOB_FORMAT_VERSION, err);
+  if (!st) st = job_h5_set_string(file, "kind", kind, err);
+  if (!st) st = job_h5_set_string(file, "creator", PACKAGE_STRING, err);
+  if (st) goto done;
+  *file_out = file;
+  file = H5I_INVALID_HID;
+done:
+  job_h5_drop(file);
+  if (create >= 0) H5Pclose(create);
+  if (access >= 0) H5Pclose(access);
+  return st;
+}
+
+/* Look at what is in an open file: ours, and of our version? */
+static rdd_status check_version(hid_t file, const char *path, char kind[32], rdd_err *err) {
+  int64_t version;
+  if (!job_h5_get_int(file, "format_version", &version))
+    return rdd_set(err, RDD_EDATA,
+                   "%s: HDF5, but without the root attribute format_version that gangplank's "
+                   "files have; docs/formats.md says what is expected",
+                   path);
+  if (version != JOB_FORMAT_VERSION)
+    return rdd_set(err, RDD_EDATA, "%s: format_version is %lld, and this program reads %d", path,
+                   (long long)version, JOB_FORMAT_VERSION);
+  if (!job_h5_get_string(file, "kind", kind, 32))
+    return rdd_set(err, RDD_EDATA,
+                   "%s: no root attribute kind (ratings, model, predictions or recommendations)",
+                   path);
+  return RDD_OK;
+}
+
+rdd_status job_h5_open(hid_t *file_out, const char *path, char kind_out[32], rdd_err *err) {
+  be_silent();
+  if (access(path, R_OK) != 0)
+    return rdd_set(err, RDD_ENOINPUT, "%s: cannot be read: %s", path, strerror(errno));
+  rdd_status st = RDD_OK;
+  char kind[32];
+  hid_t file = H5I_INVALID_HID;
+  hid_t list = access_list();
+  if (H5Fis_hdf5(path) <= 0) {
+    st = rdd_set(err, RDD_EDATA, "%s: not an HDF5 file", path);
+    goto done;
+  }
+  file = H5Fopen(path, H5F_ACC_RDONLY, list);
+  if (file < 0) {
+    st = rdd_set(err, RDD_EDATA, "%s: HDF5, but damaged or cut short (%s)", path, job_h5_why());
+    goto done;
+  }
+  st = check_version(file, path, kind, err);
+  if (st) goto done;
+  if (kind_out) memcpy(kind_out, kind, sizeof(kind));
+  *file_out = file;
+  file = H5I_INVALID_HID;
+done:
+  job_h5_drop(file);
+  if (list >= 0) H5Pclose(list);
+  return st;
+}
+
+rdd_status job_h5_close(hid_t file, const char *path, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0)
+    st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", path, job_h5_why());
+  if (H5Fclose(file) < 0 && !st)
+    st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", path, job_h5_why());
+  return st;
+}
+
+void job_h5_drop(hid_t file) {
+  if (file >= 0) H5Fclose(file);
+}
+
+/* ---- Attributes ---- */
+
+hid_t job_h5_text_type(void) {
+  hid_t type = H5Tcopy(H5T_C_S1);
+  if (type >= 0) {
+    H5Tset_size(type, H5T_VARIABLE);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+  }
+  return type;
+}
+
+/* Set a scalar attribute. */
+static rdd_status set_attribute(hid_t object, const char *name, hid_t file_type, hid_t memory_type,
+                                const void *value, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  hid_t attribute = H5I_INVALID_HID;
+  hid_t space = H5Screate(H5S_SCALAR);
+  if (space >= 0)
+    attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
+  if (attribute < 0 || H5Awrite(attribute, memory_type, value) < 0)
+    st = rdd_set(err, RDD_EIO, "attribute %s cannot be written: %s", name, job_h5_why());
+  if (attribute >= 0) H5Aclose(attribute);
+  if (space >= 0) H5Sclose(space);
+  return st;
+}
+
+rdd_status job_h5_set_string(hid_t object, const char *name, const char *value, rdd_err *err) {
+  hid_t type = job_h5_text_type();
+  const char *text = value ? value : "";
+  rdd_status st = set_attribute(object, name, type, type, &text, err);
+  if (type >= 0) H5Tclose(type);
+  return st;
+}
+
+rdd_status job_h5_set_int(hid_t object, const char *name, int64_t value, rdd_err *err) {
+  return set_attribute(object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value, err);
+}
+
+rdd_status job_h5_set_real(hid_t object, const char *name, double value, rdd_err *err) {
+  return set_attribute(object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value, err);
+}
+
+/* Open the scalar attribute called name if its class is one of two; else negative. */
+static hid_t open_attribute(hid_t object, const char *name, H5T_class_t class, H5T_class_t other) {
+  if (H5Aexists(object, name) <= 0) return H5I_INVALID_HID;
+  hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+  if (attribute < 0) return attribute;
+  hid_t type = H5Aget_type(attribute);
+  hid_t space = H5Aget_space(attribute);
+  H5T_class_t found = H5Tget_class(type);
+  bool fits = (found == class || found == other) && H5Sget_simple_extent_npoints(space) == 1;
+  H5Sclose(space);
+  H5Tclose(type);
+  if (fits) return attribute;
+  H5Aclose(attribute);
+  return H5I_INVALID_HID;
+}
+
+/* Text of fixed size, as other writers store it: padded with NUL or blanks, not terminated. */
+static bool read_fixed_text(hid_t attribute, hid_t type, char *value, size_t size) {
+  size_t n = H5Tget_size(type);
+  char *text = rdd_calloc(n + 1, 1);
+  bool good = text && H5Aread(attribute, type, text) >= 0;
+  if (good) snprintf(value, size, "%s", text);
+  rdd_free(text);
+  return good;
+}
+
+bool job_h5_get_string(hid_t object, const char *name, char *value, size_t size) {
+  hid_t attribute = open_attribute(object, name, H5T_STRING, H5T_STRING);
+  if (attribute < 0) return false;
+  bool good = false;
+  hid_t type = H5Aget_type(attribute);
+  if (H5Tis_variable_str(type) > 0) {
+    char *text = NULL;
+    good = H5Aread(attribute, type, &text) >= 0 && text;
+    if (good) snprintf(value, size, "%s", text);
+    if (text) H5free_memory(text);
+  } else {
+    good = read_fixed_text(attribute, type, value, size);
+  }
+  H5Tclose(type);
+  H5Aclose(attribute);
+  return good;
+}
+
+static bool get_number(hid_t object, const char *name, H5T_class_t class, hid_t memory_type,
+                       void *value) {
+  hid_t attribute = open_attribute(object, name, H5T_INTEGER, class);
+  if (attribute < 0) return false;
+  bool good = H5Aread(attribute, memory_type, value) >= 0;
+  H5Aclose(attribute);
+  return good;
+}
+
+bool job_h5_get_int(hid_t object, const char *name, int64_t *value) {
+  return get_number(object, name, H5T_INTEGER, H5T_NATIVE_INT64, value);
+}
+
+bool job_h5_get_real(hid_t object, const char *name, double *value) {
+  return get_number(object, name, H5T_FLOAT, H5T_NATIVE_DOUBLE, value);
+}
+
+/* ---- Groups and datasets ---- */
+
+rdd_status job_h5_group(hid_t *out, hid_t where, const char *name, const char *description,
+                        rdd_err *err) {
+  hid_t group = H5Gcreate2(where, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  if (group < 0)
+    return rdd_set(err, RDD_EIO, "group %s cannot be created: %s", name, job_h5_why());
+  rdd_status st = job_h5_set_string(group, "description", description, err);
+  if (st) {
+    H5Gclose(group);
+    return st;
+  }
+  *out = group;
+  return RDD_OK;
+}
+
+/* How a dataset is laid out in the file; negative on failure. */
+static hid_t layout_list(int rank, const hsize_t *chunk, bool deflate) {
+  hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+  if (list < 0) return list;
+  bool good = H5Pset_obj_track_times(list, false) >= 0;
+  if (good && chunk[0] > 0) {
+    good = H5Pset_chunk(list, rank, chunk) >= 0;
+    if (good && deflate)
+      good = H5Pset_shuffle(list) >= 0 && H5Pset_deflate(list, DEFLATE_LEVEL) >= 0;
+    good = good && H5Pset_fletcher32(list) >= 0;
+  }
+  if (good) return list;
+  H5Pclose(list);
+  return H5I_INVALID_HID;
+}
+
+static rdd_status make_dataset(hid_t *out, hid_t where, const char *name, hid_t type, int64_t rows,
+                               int64_t columns, int64_t chunk_rows, bool deflate,
+                               const char *description, const char *units, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  int rank = columns > 0 ? 2 : 1;
+  hsize_t dims[2] = {(hsize_t)rows, (hsize_t)columns};
+  hsize_t max[2] = {chunk_rows > 0 ? H5S_UNLIMITED : (hsize_t)rows, (hsize_t)columns};
+  hsize_t chunk[2] = {(hsize_t)chunk_rows, (hsize_t)columns};
+  hid_t dataset = H5I_INVALID_HID;
+  hid_t space = H5Screate_simple(rank, dims, max);
+  hid_t list = layout_list(rank, chunk, deflate);
+  if (space >= 0 && list >= 0)
+    dataset = H5Dcreate2(where, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
+  if (dataset < 0) {
+    st = rdd_set(err, RDD_EIO, "dataset %s cannot be created: %s", name, job_h5_why());
+    goto done;
+  }
+  st = job_h5_set_string(dataset, "description", description, err);
+  if (!st && units) st = job_h5_set_string(dataset, "units", units, err);
+  if (st) goto done;
+  *out = dataset;
+  dataset = H5I_INVALID_HID;
+done:
+  if (dataset >= 0) H5Dclose(dataset);
+  if (list >= 0) H5Pclose(list);
+  if (space >= 0) H5Sclose(space);
+  return st;
+}
+
+rdd_status job_h5_dataset(hid_t *out, hid_t where, const char *name, hid_t type, int64_t rows,
+                          int64_t columns, int64_t chunk_rows, const char *description,
+                          const char *units, rdd_err *err) {
+  return make_dataset(out, where, name, type, rows, columns, chunk_rows, true, description, units,
+                      err);
+}
+
+rdd_status job_h5_dataset_plain(hid_t *out, hid_t where, const char *name, hid_t type, int64_t rows,
+                                int64_t columns, int64_t chunk_rows, const char *description,
+                                const char *units, rdd_err *err) {
+  return make_dataset(out, where, name, type, rows, columns, chunk_rows, false, description, units,
+                      err);
+}
+
+static const char *name_of(hid_t dataset, char name[NAME_SIZE]) {
+  if (H5Iget_name(dataset, name, NAME_SIZE) <= 0) snprintf(name, NAME_SIZE, "a dataset");
+  return name;
+}
+
+rdd_status job_h5_dataset_close(hid_t dataset, rdd_status so_far, rdd_err *err) {
+  if (dataset < 0) return so_far;
+  char name[NAME_SIZE];
+  name_of(dataset, name);
+  if (H5Dclose(dataset) >= 0 || so_far) return so_far;
+  return rdd_set(err, RDD_EIO, "%s cannot be written: %s", name, job_h5_why());
+}
+
+bool job_h5_shape(hid_t dataset, int64_t dims_out[2]) {
+  hsize_t dims[2] = {0, 0};
+  hid_t space = H5Dget_space(dataset);
+  int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+  bool good = (rank == 1 || rank == 2) && H5Sget_simple_extent_dims(space, dims, NULL) == rank;
+  if (space >= 0) H5Sclose(space);
+  if (!good) return false;
+  dims_out[0] = (int64_t)dims[0];
+  dims_out[1] = rank == 2 ? (int64_t)dims[1] : 0;
+  return true;
+}
+
+/* ---- Rows ---- */
+
+/* Move one slab of rows to (source) or from (target) the file; false with the reason in why. */
+static bool move_slab(hid_t dataset, hid_t type, int rank, const hsize_t *start,
+                      const hsize_t *count, const void *source, void *target,
+                      char why[NAME_SIZE]) {
+  herr_t result = -1;
+  hid_t file_space = H5Dget_space(dataset);
+  hid_t memory_space = H5Screate_simple(rank, count, NULL);
+  if (file_space >= 0 && memory_space >= 0)
+    result = H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, count, NULL);
+  if (result >= 0)
+    result = source ? H5Dwrite(dataset, type, memory_space, file_space, H5P_DEFAULT, source)
+                    : H5Dread(dataset, type, memory_space, file_space, H5P_DEFAULT, target);
+  if (result < 0) snprintf(why, NAME_SIZE, "%s", job_h5_why());
+  if (memory_space >= 0) H5Sclose(memory_space);
+  if (file_space >= 0) H5Sclose(file_space);
+  return result >= 0;
+}
+
+/* Rows [first, first + n) in slabs, so that what HDF5 converts on the way stays small. */
+static rdd_status move_rows(hid_t dataset, hid_t type, int64_t first, int64_t n,
+                            const int64_t dims[2], const void *source, void *target,
+                            rdd_err *err) {
+  char name[NAME_SIZE], why[NAME_SIZE];
+  int rank = dims[1] > 0 ? 2 : 1;
+  size_t row_bytes = H5Tget_size(type) * (size_t)(rank == 2 ? dims[1] : 1);
+  int64_t slab = row_bytes < SLAB_BYTES ? (int64_t)(SLAB_BYTES / row_bytes) : 1;
+  for (int64_t at = 0; at < n; at += slab) {
+    hsize_t start[2] = {(hsize_t)(first + at), 0};
+    hsize_t count[2] = {(hsize_t)(n - at < slab ? n - at : slab), (hsize_t)dims[1]};
+    const char *from = source ? (const char *)source + (size_t)at * row_bytes : NULL;
+    char *to = target ? (char *)target + (size_t)at * row_bytes : NULL;
+    if (!move_slab(dataset, type, rank, start, count, from, to, why))
+      return rdd_set(err, RDD_EIO, "%s cannot be %s: %s", name_of(dataset, name),
+                     source ? "written" : "read", why);
+  }
+  return RDD_OK;
+}
+
+/* The shape, or RDD_EDATA with the dataset's name. */
+static rdd_status shape_of(hid_t dataset, int64_t dims[2], rdd_err *err) {
+  char name[NAME_SIZE];
+  if (job_h5_shape(dataset, dims)) return RDD_OK;
+  return rdd_set(err, RDD_EDATA, "%s: expected one or two dimensions", name_of(dataset, name));
+}
+
+rdd_status job_h5_write_rows(hid_t dataset, hid_t memory_type, int64_t first, int64_t n,
+                             const void *data, rdd_err *err) {
+  int64_t dims[2];
+  char name[NAME_SIZE], why[NAME_SIZE];
+  rdd_status st = shape_of(dataset, dims, err);
+  if (st || n <= 0) return st;
+  if (dims[0] < first + n) {
+    hsize_t grown[2] = {(hsize_t)(first + n), (hsize_t)dims[1]};
+    if (H5Dset_extent(dataset, grown) < 0) {
+      snprintf(why, sizeof(why), "%s", job_h5_why());
+      return rdd_set(err, RDD_EIO, "%s cannot grow: %s", name_of(dataset, name), why);
+    }
+  }
+  return move_rows(dataset, memory_type, first, n, dims, data, NULL, err);
+}
+
+rdd_status job_h5_read_rows(hid_t dataset, hid_t memory_type, int64_t first, int64_t n, void *data,
+                            rdd_err *err) {
+  int64_t dims[2];
+  char name[NAME_SIZE];
+  rdd_status st = shape_of(dataset, dims, err);
+  if (st || n <= 0) return st;
+  if (dims[0] < first + n)
+    return rdd_set(err, RDD_EDATA, "%s has %lld rows, expected at least %lld",
+                   name_of(dataset, name), (long long)dims[0], (long long)(first + n));
+  return move_rows(dataset, memory_type, first, n, dims, NULL, data, err);
+}
+
+void job_h5_free_text(char **text, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    if (text[i]) H5free_memory(text[i]);
+    text[i] = NULL;
+  }
+}

@@ -1,0 +1,234 @@
+/* The frame around every command: options, communicator, threads, and how it ends. */
+#include "config.h"
+
+#include "jobs/job.h"
+
+#include "jobs/output.h"
+#include "jobs/ui.h"
+#include "mpi_bridge/gang.h"
+#include "rdd/memory.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Only OpenBLAS has this; another BLAS is told by its own environment variables. */
+extern void openblas_set_num_threads(int n) __attribute__((weak));
+
+enum { MAX_OPTIONS = 40 };
+
+static const job_option common_options[] = {
+    {"threads", 0, JOB_INT, "N", NULL, 1, 4096, false,
+     "threads of each rank; default: the node's cores, shared fairly"},
+    {"json", 0, JOB_FLAG, NULL, NULL, 0, 0, false, "print one JSON object on stdout"},
+    {"quiet", 'q', JOB_FLAG, NULL, NULL, 0, 0, false, "print errors only"},
+    {"help", 'h', JOB_FLAG, NULL, NULL, 0, 0, false, "print this help"},
+    {0},
+};
+
+int job_exit_code(rdd_status status) {
+  switch (status) {
+  case RDD_OK:
+    return 0;
+  case RDD_EUSAGE:
+    return 2;
+  case RDD_EDATA:
+  case RDD_ESINGULAR:
+    return 65;
+  case RDD_ENOINPUT:
+    return 66;
+  case RDD_EIO:
+    return 74;
+  case RDD_ENOMEM:
+  case RDD_ETASK:
+  case RDD_EINTERNAL:
+    break;
+  }
+  return 70;
+}
+
+static void print_help(const job_command *const *commands) {
+  printf("als: recommenders by alternating least squares, on one machine or a cluster\n\n"
+         "usage: als COMMAND [OPTION]...\n"
+         "       mpirun -n RANKS als COMMAND [OPTION]...\n\ncommands:\n");
+  for (const job_command *const *c = commands; *c; c++)
+    printf("  %-10s  %s\n", (*c)->name, (*c)->summary);
+  printf("\nals COMMAND --help tells the options of a command; als --version what this is.\n\n"
+         "example:\n"
+         "  als generate -o ratings.h5\n"
+         "  mpirun -n 2 als train ratings.h5 -o model.h5 --rank 32\n"
+         "  als recommend model.h5 --top 10 --users 1,2,3\n");
+}
+
+static void print_command_help(const job_command *command, const job_option *options) {
+  printf("als %s: %s\n\nusage: als %s %s\n\noptions:\n", command->name, command->summary,
+         command->name, command->usage);
+  job_options_print(stdout, options);
+  printf("\nexample:\n  %s\n", command->example);
+}
+
+static void print_version(void) {
+  printf("als (gangplank) %s\n%s\n", PACKAGE_VERSION, gang_mpi_version());
+}
+
+/* Cores that this rank may use: those it is bound to, but no more than its share of the node. */
+static int fair_threads(const rdd_comm *comm) {
+  const char *omp = getenv("OMP_NUM_THREADS");
+  if (omp && atoi(omp) > 0) return atoi(omp);
+  cpu_set_t set;
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  long bound = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : cores;
+  long share = cores / comm->node_size;
+  long threads = bound < share ? bound : share;
+  return threads < 1 ? 1 : (int)threads;
+}
+
+static void set_threads(int threads) {
+#ifdef _OPENMP
+  omp_set_num_threads(threads);
+#else
+  (void)threads;
+#endif
+  if (openblas_set_num_threads) openblas_set_num_threads(1);
+}
+
+static void show_partitions(void *arg, int64_t done, int64_t total) {
+  job_progress(arg, done, total, "partitions");
+}
+
+/* Said by the rank that saw it, since rank 0 does not know. */
+static void show_crash(void *arg, const char *message) {
+  fprintf(stderr, "als: %s: %s\n", (const char *)arg, message);
+}
+
+rdd_run_opts job_run_opts(job *j, const char *what) {
+  return (rdd_run_opts){
+      .slots = j->threads,
+      .progress = show_partitions,
+      .task_failed = show_crash,
+      .arg = (void *)(uintptr_t)what,
+  };
+}
+
+/* argv as one line that a shell reads back. */
+static char *join_command_line(int argc, char *const *argv) {
+  size_t length = 1;
+  for (int i = 0; i < argc; i++) length += strlen(argv[i]) + 3;
+  char *line = rdd_alloc(length, 1);
+  if (!line) return NULL;
+  char *p = line;
+  for (int i = 0; i < argc; i++) {
+    bool plain = *argv[i] && !strpbrk(argv[i], " \t\n'\"$*?[]|&;<>()\\`");
+    p += sprintf(p, plain ? "%s%s" : "%s'%s'", i ? " " : "", argv[i]);
+  }
+  return line;
+}
+
+static const job_command *find_command(const job_command *const *commands, const char *name) {
+  for (; *commands; commands++)
+    if (!strcmp((*commands)->name, name)) return *commands;
+  return NULL;
+}
+
+/* The command's table, then the options that all commands have. */
+static void merge_options(const job_command *command, job_option out[MAX_OPTIONS]) {
+  int n = 0;
+  for (const job_option *o = command->options; o->name && n < MAX_OPTIONS - 8; o++) out[n++] = *o;
+  for (const job_option *o = common_options; o->name; o++) out[n++] = *o;
+  memset(&out[n], 0, sizeof out[n]);
+}
+
+static bool wants_help(int argc, char *const *argv) {
+  for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
+    if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
+  return false;
+}
+
+/* Tell what went wrong, once. A --json caller gets an object even then. */
+static void report_error(const job *j, const rdd_err *err, rdd_status st) {
+  if (j->comm && j->comm->rank != 0) return;
+  if (st == RDD_EUSAGE && j->command)
+    fprintf(stderr, "als %s: %s\ntry: als %s --help\n", j->command, err->message, j->command);
+  else fprintf(stderr, "als%s%s: %s\n", j->command ? " " : "", j->command ? j->command : "",
+               err->message);
+  if (!j->json) return;
+  job_json *object = job_json_new();
+  if (!object) return;
+  job_json_string(object, "error", err->message);
+  job_json_int(object, "exit_code", job_exit_code(st));
+  job_json_print(object, stdout);
+  job_json_free(object);
+}
+
+static rdd_status run_command(job *j, const job_command *command, int argc, char **argv,
+                              rdd_err *err) {
+  job_option options[MAX_OPTIONS];
+  merge_options(command, options);
+  if (wants_help(argc, argv)) {
+    if (j->comm->rank == 0) print_command_help(command, options);
+    return RDD_OK;
+  }
+  /* Known before the rest is parsed, so that even a usage error can be told as JSON. */
+  for (int i = 0; i < argc; i++) j->json |= !strcmp(argv[i], "--json");
+  job_args *args = NULL;
+  rdd_status st = job_args_parse(&args, options, command->positional_min, command->positional_max,
+                                 argc, argv, err);
+  if (st) return st;
+  j->quiet = job_flag(args, "quiet");
+  j->threads = job_given(args, "threads") ? (int)job_int(args, "threads") : fair_threads(j->comm);
+  set_threads(j->threads);
+  job_ui_init(j->comm->rank == 0, j->quiet);
+  job_output_handle_signals();
+  j->result = job_json_new();
+  st = command->run(j, args, err);
+  if (!st && j->json && j->comm->rank == 0 && j->result) job_json_print(j->result, stdout);
+  job_json_free(j->result);
+  job_args_free(args);
+  return st;
+}
+
+/* Output that could not be written (a closed pipe, a full disk) is a failure too. */
+static rdd_status flush_stdout(rdd_err *err) {
+  if (fflush(stdout) || ferror(stdout))
+    return rdd_set(err, RDD_EIO, "cannot write to standard output");
+  return RDD_OK;
+}
+
+int job_main(int argc, char **argv, const job_command *const *commands) {
+  job j = {0};
+  rdd_err err = {0};
+  rdd_status st = gang_open(&argc, &argv, &j.comm, &err);
+  char *line = NULL;
+  if (st) goto done;
+  line = join_command_line(argc, argv);
+  j.command_line = line ? line : "als";
+
+  const char *word = argc > 1 ? argv[1] : "--help";
+  const job_command *command = find_command(commands, word);
+  if (command) {
+    j.command = command->name;
+    st = run_command(&j, command, argc - 2, argv + 2, &err);
+  } else if (!strcmp(word, "--version")) {
+    if (j.comm->rank == 0) print_version();
+  } else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
+    if (j.comm->rank == 0) print_help(commands);
+    if (argc < 2) st = rdd_set(&err, RDD_EUSAGE, "no command given");
+  } else {
+    st = rdd_set(&err, RDD_EUSAGE, "unknown command '%s'; als --help lists them", word);
+  }
+  if (!st) st = flush_stdout(&err);
+done:
+  if (st) report_error(&j, &err, st);
+  rdd_free(line);
+  rdd_comm_close(j.comm);
+  if (!st && getenv("GANGPLANK_CHECK_LEAKS") && rdd_memory_live()) {
+    fprintf(stderr, "als: %lld allocations were not freed\n", (long long)rdd_memory_live());
+    return job_exit_code(RDD_EINTERNAL);
+  }
+  return job_exit_code(st);
+}

@@ -1,0 +1,10 @@
+/* als: the commands. */
+#include "jobs/job.h"
+
+int main(int argc, char **argv) {
+  static const job_command *const commands[] = {
+      &job_generate, &job_import,  &job_split,     &job_train, &job_evaluate,
+      &job_predict,  &job_recommend, &job_info, NULL,
+  };
+  return job_main(argc, argv, commands);
+}

@@ -1,0 +1,142 @@
+/* Numbers from text. Most numbers in rating files are short: their digits fit a double exactly, and
+ * so does the power of ten, so that one multiplication or division rounds correctly. The rest goes to
+ * the C library, in the "C" locale, from a terminated copy. */
+#include "jobs/number.h"
+
+#include <locale.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const double job_power10[23] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+job_number job_parse_int64(const char *text, size_t n, int64_t *out) {
+  size_t i = n > 0 && (text[0] == '-' || text[0] == '+') ? 1 : 0;
+  bool negative = i && text[0] == '-';
+  uint64_t limit = (uint64_t)INT64_MAX + (negative ? 1 : 0), x = 0;
+  bool over = false;
+  if (i == n) return JOB_NUMBER_BAD;
+  for (; i < n; i++) {
+    if (!is_digit(text[i])) return JOB_NUMBER_BAD;
+    uint64_t digit = (uint64_t)(text[i] - '0');
+    if (x > (limit - digit) / 10) over = true;
+    x = x * 10 + digit; /* wraps where over is set */
+  }
+  if (over) return JOB_NUMBER_RANGE;
+  *out = negative ? (int64_t)(0 - x) : (int64_t)x;
+  return JOB_NUMBER_OK;
+}
+
+/* nan, inf, infinity. */
+static job_number parse_word(const char *text, size_t n, bool negative, double *out) {
+  double value;
+  if (n == 3 && strncasecmp(text, "nan", 3) == 0) value = NAN;
+  else if ((n == 3 && strncasecmp(text, "inf", 3) == 0) ||
+           (n == 8 && strncasecmp(text, "infinity", 8) == 0))
+    value = INFINITY;
+  else return JOB_NUMBER_BAD;
+  *out = negative ? -value : value;
+  return JOB_NUMBER_OK;
+}
+
+static job_number parse_slow(const char *text, size_t n, double *out) {
+  char copy[JOB_NUMBER_LENGTH + 1];
+  if (n > JOB_NUMBER_LENGTH) return JOB_NUMBER_BAD;
+  memcpy(copy, text, n);
+  copy[n] = 0;
+  locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc's own constant: no allocation */
+  if (c == (locale_t)0) return JOB_NUMBER_BAD;
+  double value = strtod_l(copy, NULL, c);
+  freelocale(c);
+  if (isinf(value)) return JOB_NUMBER_RANGE;
+  *out = value;
+  return JOB_NUMBER_OK;
+}
+
+job_number job_parse_double(const char *text, size_t n, double *out) {
+  const char *p = text, *end = text + n;
+  bool negative = p < end && *p == '-';
+  if (p < end && (*p == '-' || *p == '+')) p++;
+  if (p < end && !is_digit(*p) && *p != '.') return parse_word(p, (size_t)(end - p), negative, out);
+
+  uint64_t mantissa = 0;
+  int digits = 0, exponent = 0; /* digits that count: without leading zeros */
+  bool any = false;
+  for (; p < end && is_digit(*p); p++, any = true) {
+    if (digits < 19) mantissa = mantissa * 10 + (uint64_t)(*p - '0');
+    if (mantissa || digits) digits += digits < 20;
+  }
+  if (p < end && *p == '.') {
+    for (p++; p < end && is_digit(*p); p++, any = true) {
+      if (digits < 19) mantissa = mantissa * 10 + (uint64_t)(*p - '0'), exponent--;
+      if (mantissa || digits) digits += digits < 20;
+    }
+  }
+  if (!any) return JOB_NUMBER_BAD;
+  if (p < end && (*p == 'e' || *p == 'E')) {
+    int sign = 1, power = 0;
+    p++;
+    if (p < end && (*p == '-' || *p == '+')) sign = *p++ == '-' ? -1 : 1;
+    if (p == end) return JOB_NUMBER_BAD;
+    for (; p < end && is_digit(*p); p++) power = power < 100000 ? power * 10 + (*p - '0') : power;
+    exponent += sign * power;
+  }
+  if (p != end) return JOB_NUMBER_BAD;
+
+  if (digits > 19 || mantissa > (UINT64_C(1) << 53) || exponent < -22 || exponent > 22)
+    return parse_slow(text, n, out);
+  double value = (double)mantissa;
+  value = exponent < 0 ? value / job_power10[-exponent] : value * job_power10[exponent];
+  *out = negative ? -value : value;
+  return JOB_NUMBER_OK;
+}
+
+/* n digits as an integer, or -1. */
+static int fixed_digits(const char *text, int n) {
+  int x = 0;
+  for (int i = 0; i < n; i++) {
+    if (!is_digit(text[i])) return -1;
+    x = x * 10 + (text[i] - '0');
+  }
+  return x;
+}
+
+/* Days from 1970-01-01 in the Gregorian calendar; March is the first month, so that the leap day is
+ * the last of its year. */
+static int64_t days_from_date(int64_t year, int month, int day) {
+  int64_t y = year - (month < 3);
+  int64_t era = y / 400, of_era = y - era * 400;
+  int64_t of_year = (153 * (month + (month < 3 ? 9 : -3)) + 2) / 5 + day - 1;
+  return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+job_number job_parse_time(const char *text, size_t n, int64_t *out) {
+  static const signed char days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  job_number as_integer = job_parse_int64(text, n, out);
+  if (as_integer != JOB_NUMBER_BAD) return as_integer;
+  if ((n != 10 && n != 19) || text[4] != '-' || text[7] != '-') return JOB_NUMBER_BAD;
+  int year = fixed_digits(text, 4), month = fixed_digits(text + 5, 2);
+  int day = fixed_digits(text + 8, 2);
+  if (year < 0 || month < 1 || month > 12 || day < 1) return JOB_NUMBER_BAD;
+  bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+  if (day > days[month - 1] + (month == 2 && leap)) return JOB_NUMBER_BAD;
+  int64_t seconds = 0;
+  if (n == 19) {
+    if ((text[10] != ' ' && text[10] != 'T') || text[13] != ':' || text[16] != ':')
+      return JOB_NUMBER_BAD;
+    int h = fixed_digits(text + 11, 2), m = fixed_digits(text + 14, 2);
+    int s = fixed_digits(text + 17, 2);
+    if (h < 0 || h > 23 || m < 0 || m > 59 || s < 0 || s > 60) return JOB_NUMBER_BAD;
+    seconds = h * 3600 + m * 60 + s;
+  }
+  *out = days_from_date(year, month, day) * 86400 + seconds;
+  return JOB_NUMBER_OK;
+}

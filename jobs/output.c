@@ -1,0 +1,199 @@
+/* Outputs that are whole or not there. See output.h.
+ *
+ * The temporary file is ".<name>.tmp.<pid>" in the folder of the final one, so that the rename stays
+ * inside one file system. The registry is a fixed array of plain memory, because a signal handler
+ * reads it: an entry counts once its `owner` is set, and a forked task, whose pid is another, removes
+ * nothing of its parent's. */
+#include "jobs/output.h"
+#include "rdd/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_OUTPUTS = 8 };
+
+typedef struct temporary {
+  volatile sig_atomic_t owner; /* pid that wrote it; 0: the entry is free */
+  char path[PATH_MAX];
+} temporary;
+
+static temporary registry[MAX_OUTPUTS];
+
+struct job_output {
+  temporary *temp;
+  char final[PATH_MAX];
+  char folder[PATH_MAX];
+};
+
+/* ---- Paths ---- */
+
+bool job_path_ends(const char *path, const char *ending) {
+  size_t n = strlen(path), m = strlen(ending);
+  return n >= m && strcasecmp(path + n - m, ending) == 0;
+}
+
+static const char *base_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+/* The folder of a path: "." where it has none. */
+static void folder_name(const char *path, char folder[PATH_MAX]) {
+  size_t n = (size_t)(base_name(path) - path);
+  if (n == 0)
+    snprintf(folder, PATH_MAX, ".");
+  else
+    snprintf(folder, PATH_MAX, "%.*s", n > 1 ? (int)n - 1 : 1, path);
+}
+
+static bool has_ending(const char *path, const char *endings) {
+  char ending[32];
+  for (const char *at = endings; *at;) {
+    size_t n = strcspn(at, "|");
+    snprintf(ending, sizeof(ending), "%.*s", (int)n, at);
+    if (job_path_ends(path, ending)) return true;
+    at += n + (at[n] == '|');
+  }
+  return false;
+}
+
+rdd_status job_output_check(const char *path, const char *endings, rdd_err *err) {
+  char folder[PATH_MAX];
+  struct stat s;
+  if (!*base_name(path) || strlen(path) >= PATH_MAX)
+    return rdd_set(err, RDD_EUSAGE, "%s: not a name for an output file",
+                   *path ? path : "(empty name)");
+  if (endings && !has_ending(path, endings))
+    return rdd_set(err, RDD_EUSAGE,
+                   "%s: the ending of an output chooses its format; expected one of %s", path,
+                   endings);
+  if (stat(path, &s) == 0 && !S_ISREG(s.st_mode))
+    return rdd_set(err, RDD_EUSAGE, "%s: is %s; give the name of a file", path,
+                   S_ISDIR(s.st_mode) ? "a folder" : "no regular file");
+  folder_name(path, folder);
+  if (stat(folder, &s) != 0)
+    return rdd_set(err, RDD_EIO, "%s: cannot be written: folder %s: %s", path, folder,
+                   strerror(errno));
+  if (!S_ISDIR(s.st_mode))
+    return rdd_set(err, RDD_EIO, "%s: cannot be written: %s is no folder", path, folder);
+  if (access(folder, W_OK | X_OK) != 0)
+    return rdd_set(err, RDD_EIO, "%s: cannot be written: folder %s: %s", path, folder,
+                   strerror(errno));
+  return RDD_OK;
+}
+
+/* ---- One output ---- */
+
+/* Take a free entry and fill in its path; the entry counts from here on. */
+static temporary *register_temporary(const char *folder, const char *name) {
+  for (int i = 0; i < MAX_OUTPUTS; i++) {
+    temporary *t = &registry[i];
+    if (t->owner) continue;
+    int n = snprintf(t->path, PATH_MAX, "%s/.%.200s.tmp.%ld", folder, name, (long)getpid());
+    if (n >= PATH_MAX) return NULL;
+    t->owner = (sig_atomic_t)getpid();
+    return t;
+  }
+  return NULL;
+}
+
+rdd_status job_output_open(job_output **out, const char *path, rdd_err *err) {
+  rdd_status st = job_output_check(path, NULL, err);
+  if (st) return st;
+  job_output *o = rdd_calloc(1, sizeof(*o));
+  if (!o) return rdd_set(err, RDD_ENOMEM, "%s: out of memory", path);
+  struct stat s;
+  bool link = lstat(path, &s) == 0 && S_ISLNK(s.st_mode);
+  if (!link || !realpath(path, o->final)) snprintf(o->final, PATH_MAX, "%s", path);
+  folder_name(o->final, o->folder);
+  o->temp = register_temporary(o->folder, base_name(o->final));
+  if (!o->temp) {
+    rdd_free(o);
+    return rdd_set(err, RDD_EINTERNAL, "%s: more than %d outputs at a time, or a path too long",
+                   path, MAX_OUTPUTS);
+  }
+  unlink(o->temp->path); /* left by a process of the same number that was killed */
+  int fd = open(o->temp->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) {
+    st = rdd_set(err, RDD_EIO, "%s: cannot be created: %s", path, strerror(errno));
+    job_output_abandon(o);
+    return st;
+  }
+  close(fd);
+  *out = o;
+  return RDD_OK;
+}
+
+const char *job_output_path(const job_output *output) {
+  return output->temp->path;
+}
+
+/* fsync by path: true when it is on the disk, or on something that cannot be synced. */
+static bool sync_path(const char *path, int flags) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+  if (fd < 0) return false;
+  int failed = fsync(fd) != 0 && errno != EINVAL ? errno : 0;
+  close(fd);
+  errno = failed;
+  return !failed;
+}
+
+rdd_status job_output_commit(job_output *output, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  if (!sync_path(output->temp->path, 0)) {
+    st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", output->final, strerror(errno));
+    goto done;
+  }
+  if (rename(output->temp->path, output->final) != 0) {
+    st = rdd_set(err, RDD_EIO, "%s: cannot be renamed to its final name: %s", output->final,
+                 strerror(errno));
+    goto done;
+  }
+  output->temp->owner = 0;
+  output->temp = NULL;
+  if (!sync_path(output->folder, O_DIRECTORY))
+    st = rdd_set(err, RDD_EIO, "%s: written, but its folder cannot be synced: %s", output->final,
+                 strerror(errno));
+done:
+  job_output_abandon(output);
+  return st;
+}
+
+void job_output_abandon(job_output *output) {
+  if (!output) return;
+  if (output->temp) {
+    unlink(output->temp->path);
+    output->temp->owner = 0;
+  }
+  rdd_free(output);
+}
+
+/* ---- Signals ---- */
+
+static void remove_and_die(int signal_number) {
+  for (int i = 0; i < MAX_OUTPUTS; i++)
+    if (registry[i].owner == (sig_atomic_t)getpid()) unlink(registry[i].path);
+  signal(signal_number, SIG_DFL);
+  raise(signal_number); /* delivered when the handler returns */
+}
+
+void job_output_handle_signals(void) {
+  static const int fatal[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction action = {.sa_handler = remove_and_die};
+  sigemptyset(&action.sa_mask);
+  for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
+    struct sigaction before;
+    /* a signal that was ignored on purpose (nohup) stays ignored */
+    if (sigaction(fatal[i], NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+    sigaction(fatal[i], &action, NULL);
+  }
+  signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write(), like a full disk */
+}

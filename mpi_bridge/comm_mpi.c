@@ -1,0 +1,234 @@
+/* The communicator over MPI: making and closing it, waiting, and reductions.
+ *
+ * Waiting is the odd part. A rank's cores belong to its own tasks and to those of other ranks on
+ * the node, so a rank that is early must not poll at full speed, as MPI's blocking collectives do.
+ * Every operation therefore assembles first (a nonblocking barrier, polled ever more slowly), and
+ * moves data when all ranks are there and polling is short. */
+#include "mpi_bridge/comm_mpi_impl.h"
+
+#include "rdd/memory.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { FAST_POLLS = 1000, EXIT_TRANSPORT = 70 };
+
+static int64_t chunk_bytes = (int64_t)1 << 30;
+static int pretended_node_size;
+
+void gang_comm_set_chunk(int64_t bytes) {
+  chunk_bytes = bytes < 1 ? 1 : bytes > INT_MAX ? INT_MAX : bytes;
+}
+
+int64_t gang_chunk(void) {
+  return chunk_bytes;
+}
+
+void gang_comm_set_node_size(int ranks) {
+  pretended_node_size = ranks;
+}
+
+void gang_must(int mpi_code, const char *call) {
+  char text[MPI_MAX_ERROR_STRING] = "unknown error";
+  int length, rank = -1;
+  if (mpi_code == MPI_SUCCESS) return;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  MPI_Error_string(mpi_code, text, &length);
+  fprintf(stderr, "gangplank: rank %d: %s: %s; aborting the gang\n", rank, call, text);
+  MPI_Abort(MPI_COMM_WORLD, EXIT_TRANSPORT);
+  abort(); /* MPI_Abort does not return, but is not declared so */
+}
+
+/* ---- Waiting ---- */
+
+static int64_t now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Poll fast for some microseconds, then give way to others; when `idle`, sleep from 1 ms on, each
+ * time for a sixteenth of what was waited, 1 ms at most: a late answer costs 6 % of the wait. */
+static void wait_all(int n, MPI_Request *requests, bool idle) {
+  const int64_t ms = 1000000;
+  int64_t start = 0;
+  int done = 0;
+  for (int64_t polls = 0;; polls++) {
+    GANG_MUST(MPI_Testall(n, requests, &done, MPI_STATUSES_IGNORE));
+    if (done) return;
+    if (polls < FAST_POLLS) continue;
+    if (!start) start = now_ns();
+    int64_t waited = idle ? now_ns() - start : 0;
+    if (waited < ms) {
+      sched_yield();
+    } else {
+      struct timespec nap = {0, waited / 16 < ms ? waited / 16 : ms};
+      nanosleep(&nap, NULL);
+    }
+  }
+}
+
+void gang_assemble(MPI_Comm comm) {
+  MPI_Request request;
+  GANG_MUST(MPI_Ibarrier(comm, &request));
+  wait_all(1, &request, true);
+}
+
+void gang_finish(int n, MPI_Request *requests) {
+  wait_all(n, requests, false);
+}
+
+/* ---- Operations ---- */
+
+static void barrier(rdd_comm *comm) {
+  gang_assemble(((gang_comm *)comm)->world);
+}
+
+static void allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
+  gang_comm *c = (gang_comm *)comm;
+  MPI_Op mpi_op = op == RDD_SUM ? MPI_SUM : op == RDD_MIN ? MPI_MIN : MPI_MAX;
+  int64_t step = gang_chunk() / (int64_t)sizeof *values;
+  if (step < 1) step = 1;
+  gang_assemble(c->world);
+  for (int64_t first = 0; first < n; first += step) {
+    int count = (int)(n - first < step ? n - first : step);
+    GANG_MUST(MPI_Allreduce(MPI_IN_PLACE, values + first, count, MPI_INT64_T, mpi_op, c->world));
+  }
+}
+
+/* ---- Making and closing ---- */
+
+static void free_comm(MPI_Comm *comm) {
+  if (*comm != MPI_COMM_NULL) GANG_MUST(MPI_Comm_free(comm));
+}
+
+static void close_mpi(rdd_comm *comm) {
+  gang_comm *c = (gang_comm *)comm;
+  gang_assemble(c->world); /* the early ones wait politely; MPI_Finalize would spin */
+  free_comm(&c->leaders);
+  free_comm(&c->node);
+  free_comm(&c->world);
+  GANG_MUST(MPI_Finalize());
+  rdd_free(c->node_of);
+  rdd_free(c->counts);
+  rdd_free(c->displs);
+  rdd_free(c->requests);
+  rdd_free(c);
+}
+
+static const rdd_comm_ops mpi_ops = {
+    .barrier = barrier,
+    .allgatherv = gang_allgatherv,
+    .alltoallv = gang_alltoallv,
+    .allreduce = allreduce,
+    .table_alloc = gang_table_alloc,
+    .table_sync = gang_table_sync,
+    .table_free = gang_table_free,
+    .close = close_mpi,
+};
+
+/* Ranks that share memory, ordered by world rank. */
+static void find_node(gang_comm *c) {
+  GANG_MUST(
+      MPI_Comm_split_type(c->world, MPI_COMM_TYPE_SHARED, c->base.rank, MPI_INFO_NULL, &c->node));
+  GANG_MUST(MPI_Comm_rank(c->node, &c->base.node_rank));
+  if (pretended_node_size > 0) {
+    MPI_Comm whole = c->node;
+    int part = c->base.node_rank / pretended_node_size;
+    GANG_MUST(MPI_Comm_split(whole, part, c->base.rank, &c->node));
+    GANG_MUST(MPI_Comm_free(&whole));
+  }
+  GANG_MUST(MPI_Comm_rank(c->node, &c->base.node_rank));
+  GANG_MUST(MPI_Comm_size(c->node, &c->base.node_size));
+}
+
+/* The first rank of each node, and for every rank which of them is its own. */
+static void find_leaders(gang_comm *c) {
+  int color = c->base.node_rank == 0 ? 0 : MPI_UNDEFINED;
+  int node = 0;
+  GANG_MUST(MPI_Comm_split(c->world, color, c->base.rank, &c->leaders));
+  if (c->leaders != MPI_COMM_NULL) GANG_MUST(MPI_Comm_rank(c->leaders, &node));
+  GANG_MUST(MPI_Bcast(&node, 1, MPI_INT, 0, c->node));
+  GANG_MUST(MPI_Allgather(&node, 1, MPI_INT, c->node_of, 1, MPI_INT, c->world));
+}
+
+/* Memory of the communicator; NULL where this rank has none. */
+static gang_comm *alloc_comm(int rank, int size) {
+  gang_comm *c = rdd_calloc(1, sizeof *c);
+  if (!c) return NULL;
+  size_t n = (size_t)size;
+  c->base = (rdd_comm){.rank = rank, .size = size, .ops = &mpi_ops};
+  c->world = c->node = c->leaders = MPI_COMM_NULL;
+  c->node_of = rdd_alloc(n, sizeof *c->node_of);
+  c->counts = rdd_alloc(n, sizeof *c->counts);
+  c->displs = rdd_alloc(n, sizeof *c->displs);
+  c->requests = rdd_alloc(2 * n > GANG_BCASTS ? 2 * n : GANG_BCASTS, sizeof *c->requests);
+  if (c->node_of && c->counts && c->displs && c->requests) return c;
+  rdd_free(c->node_of);
+  rdd_free(c->counts);
+  rdd_free(c->displs);
+  rdd_free(c->requests);
+  rdd_free(c);
+  return NULL;
+}
+
+/* How many ranks the launcher says it started; 0 where it does not say. A launcher whose protocol
+ * MPI does not speak gives n worlds of one rank, which would all write the same outputs. */
+static int launched_ranks(void) {
+  static const char *const said[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+  for (size_t i = 0; i < sizeof said / sizeof *said; i++) {
+    const char *value = getenv(said[i]);
+    if (value) return atoi(value);
+  }
+  return 0;
+}
+
+rdd_status gang_comm_mpi(int *argc, char ***argv, rdd_comm **out, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  gang_comm *c = NULL;
+  int provided, rank, size, failed;
+  GANG_MUST(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
+  GANG_MUST(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
+  GANG_MUST(MPI_Comm_size(MPI_COMM_WORLD, &size));
+  if (provided < MPI_THREAD_FUNNELED) {
+    st = rdd_set(err, RDD_EINTERNAL,
+                 "this MPI gives thread level %d, and at least MPI_THREAD_FUNNELED (%d) is needed: "
+                 "use an MPI that was built with threads",
+                 provided, MPI_THREAD_FUNNELED);
+    goto done;
+  }
+  if (size == 1 && launched_ranks() > 1) {
+    st = rdd_set(
+        err, RDD_EUSAGE,
+        "the launcher started %d ranks, but each is a world of its own to MPI: use mpirun, "
+        "or srun --mpi=pmix, of the MPI that this program is linked with",
+        launched_ranks());
+    goto done;
+  }
+
+  if (size > RDD_MAX_RANKS) {
+    st = rdd_set(err, RDD_EUSAGE, "%d ranks are more than the %d that are allowed", size,
+                 RDD_MAX_RANKS);
+    goto done;
+  }
+
+  c = alloc_comm(rank, size);
+  failed = c == NULL;
+  GANG_MUST(MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD));
+  if (failed) {
+    st = rdd_set(err, RDD_ENOMEM, "no memory for a communicator of %d ranks", size);
+    goto done;
+  }
+  GANG_MUST(MPI_Comm_dup(MPI_COMM_WORLD, &c->world));
+  /* So that GANG_MUST sees failures, and says them in one line. */
+  GANG_MUST(MPI_Comm_set_errhandler(c->world, MPI_ERRORS_RETURN));
+  find_node(c);
+  find_leaders(c);
+  *out = &c->base;
+done:
+  if (st) GANG_MUST(MPI_Finalize());
+  return st;
+}

@@ -1,0 +1,47 @@
+/* Private to mpi_bridge: the communicator's fields, and what its three files share. */
+#ifndef GANG_COMM_MPI_IMPL_H
+#define GANG_COMM_MPI_IMPL_H
+
+#include "mpi_bridge/comm_mpi.h"
+
+#include <mpi.h>
+#include <stdbool.h>
+
+enum { GANG_BCASTS = 64 }; /* broadcasts in flight in a table's sync */
+
+typedef struct gang_comm {
+  rdd_comm base;
+  MPI_Comm world;        /* a duplicate: nobody else's messages are in it */
+  MPI_Comm node;         /* the ranks that share this node's memory */
+  MPI_Comm leaders;      /* the first rank of each node; MPI_COMM_NULL on the others */
+  int *node_of;          /* [size] place of each rank's node among the nodes, its rank in leaders */
+  int *counts, *displs;  /* [size] scratch for MPI's int arguments */
+  MPI_Request *requests; /* [max(2 * size, GANG_BCASTS)] scratch */
+} gang_comm;
+
+/* Go on if an MPI call succeeded; else print one line and abort: ranks cannot agree on anything
+ * when the transport between them is broken, and a supervisor reruns the gang. */
+void gang_must(int mpi_code, const char *call);
+#define GANG_MUST(call) gang_must((call), #call)
+
+/* Wait until all ranks of `comm` have come, without burning a core: the late ones may be computing
+ * on it. */
+void gang_assemble(MPI_Comm comm);
+
+/* Wait for data that is on its way: all partners are here, so this polls, but lets others run. */
+void gang_finish(int n, MPI_Request *requests);
+
+/* Largest message, see gang_comm_set_chunk(). */
+int64_t gang_chunk(void);
+
+/* The members of rdd_comm_ops that have files of their own. */
+void gang_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
+                     const int64_t *counts, const int64_t *displs);
+void gang_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
+                    const int64_t *send_displs, void *recv, const int64_t *recv_counts,
+                    const int64_t *recv_displs);
+void *gang_table_alloc(rdd_comm *comm, size_t bytes, void **handle);
+void gang_table_sync(rdd_comm *comm, void *handle, const int64_t *begin);
+void gang_table_free(rdd_comm *comm, void *handle);
+
+#endif

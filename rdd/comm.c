@@ -1,0 +1,120 @@
+/* What every communicator does in the same way, on top of the maker's few operations. Nothing here
+ * allocates (tables apart), since a rank that ran out of memory between two messages would leave the
+ * others waiting: counts are arrays on the stack, and small things travel in reductions. */
+#include "rdd/comm.h"
+
+#include "rdd/memory.h"
+
+#include <string.h>
+
+struct rdd_table {
+  rdd_comm *comm;
+  void *handle; /* the maker's */
+  void *data;
+  size_t size;
+};
+
+void rdd_comm_close(rdd_comm *comm) {
+  if (comm) comm->ops->close(comm);
+}
+
+void rdd_barrier(rdd_comm *comm) {
+  comm->ops->barrier(comm);
+}
+
+void rdd_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
+                    const int64_t *counts, const int64_t *displs) {
+  comm->ops->allgatherv(comm, send, bytes, recv, counts, displs);
+}
+
+void rdd_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
+                   const int64_t *send_displs, void *recv, const int64_t *recv_counts,
+                   const int64_t *recv_displs) {
+  comm->ops->alltoallv(comm, send, send_counts, send_displs, recv, recv_counts, recv_displs);
+}
+
+void rdd_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
+  comm->ops->allreduce(comm, values, n, op);
+}
+
+/* The same number of bytes for each rank, end to end. */
+static void even_counts(const rdd_comm *comm, int64_t bytes, int64_t *counts, int64_t *displs) {
+  for (int r = 0; r < comm->size; r++) {
+    counts[r] = bytes;
+    displs[r] = r * bytes;
+  }
+}
+
+void rdd_allgather(rdd_comm *comm, const void *send, int64_t bytes, void *recv) {
+  int64_t counts[RDD_MAX_RANKS], displs[RDD_MAX_RANKS];
+  even_counts(comm, bytes, counts, displs);
+  comm->ops->allgatherv(comm, send, bytes, recv, counts, displs);
+}
+
+void rdd_alltoall(rdd_comm *comm, const int64_t *send, int64_t *recv) {
+  int64_t counts[RDD_MAX_RANKS], displs[RDD_MAX_RANKS];
+  even_counts(comm, sizeof *send, counts, displs);
+  comm->ops->alltoallv(comm, send, counts, displs, recv, counts, displs);
+}
+
+/* A sum in which all but the root bring zeros. */
+void rdd_bcast(rdd_comm *comm, void *buffer, int64_t bytes, int root) {
+  int64_t piece[1024];
+  if (comm->size == 1) return;
+  for (int64_t at = 0; at < bytes; at += (int64_t)sizeof piece) {
+    int64_t take = bytes - at < (int64_t)sizeof piece ? bytes - at : (int64_t)sizeof piece;
+    int64_t words = (take + 7) / 8;
+    memset(piece, 0, (size_t)words * sizeof *piece);
+    if (comm->rank == root) memcpy(piece, (char *)buffer + at, (size_t)take);
+    rdd_allreduce(comm, piece, words, RDD_SUM);
+    if (comm->rank != root) memcpy((char *)buffer + at, piece, (size_t)take);
+  }
+}
+
+rdd_status rdd_agree(rdd_comm *comm, rdd_status status, rdd_err *err) {
+  int64_t lowest = status == RDD_OK ? comm->size : comm->rank;
+  if (comm->size > 1) rdd_allreduce(comm, &lowest, 1, RDD_MIN);
+  if (lowest == comm->size) return RDD_OK;
+  if (lowest == comm->rank) {
+    if (err->code != status) /* somebody forgot rdd_set(): do not send what lay in memory */
+      rdd_set(err, status, "%s, without a message", rdd_status_name(status));
+    err->rank = comm->rank;
+  }
+  rdd_bcast(comm, err, sizeof *err, (int)lowest);
+  return err->code;
+}
+
+rdd_status rdd_table_new(rdd_comm *comm, size_t bytes, rdd_table **out, rdd_err *err) {
+  void *handle = NULL;
+  void *data = comm->ops->table_alloc(comm, bytes ? bytes : 1, &handle);
+  rdd_table *table = data ? rdd_alloc(1, sizeof *table) : NULL;
+  rdd_status st = RDD_OK;
+  if (!table) st = rdd_set(err, RDD_ENOMEM, "no memory for a shared table of %zu bytes", bytes);
+  st = rdd_agree(comm, st, err);
+  if (st) {
+    if (data) comm->ops->table_free(comm, handle);
+    rdd_free(table);
+    return st;
+  }
+  *table = (rdd_table){.comm = comm, .handle = handle, .data = data, .size = bytes};
+  *out = table;
+  return RDD_OK;
+}
+
+void *rdd_table_data(const rdd_table *table) {
+  return table->data;
+}
+
+size_t rdd_table_size(const rdd_table *table) {
+  return table->size;
+}
+
+void rdd_table_sync(rdd_table *table, const int64_t *begin) {
+  table->comm->ops->table_sync(table->comm, table->handle, begin);
+}
+
+void rdd_table_free(rdd_table *table) {
+  if (!table) return;
+  table->comm->ops->table_free(table->comm, table->handle);
+  rdd_free(table);
+}

@@ -1,0 +1,198 @@
+/* Ranks as threads of one process, so that sanitizers and debuggers see all of a gang at once.
+ *
+ * Every exchange has one shape: each rank posts pointers to what it brings, a barrier, each rank
+ * copies what it needs from the others' memory, a barrier (after which the posted memory is its
+ * owner's again). */
+#include "rdd/comm.h"
+#include "rdd/memory.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* What one rank brings to the exchange under way. */
+typedef struct post {
+  const char *send;
+  const int64_t *counts, *displs; /* alltoallv: what goes to each rank */
+  int64_t *values;                /* allreduce */
+  void *table;
+} post;
+
+typedef struct team team;
+
+typedef struct thread_comm {
+  rdd_comm comm; /* first, so that one pointer is both */
+  team *team;
+} thread_comm;
+
+struct team {
+  pthread_barrier_t barrier;
+  pthread_mutex_t lock; /* of the gate: nobody enters body before all threads are there */
+  pthread_cond_t opened;
+  enum { GATE_SHUT, GATE_OPEN, GATE_GO_HOME } gate;
+  void (*body)(rdd_comm *comm, void *arg);
+  void *arg;
+  post *posts;        /* [size] */
+  thread_comm *ranks; /* [size] */
+  pthread_t *threads; /* [size] */
+};
+
+static team *team_of(rdd_comm *comm) {
+  return ((thread_comm *)comm)->team;
+}
+
+static post *own_post(rdd_comm *comm) {
+  return &team_of(comm)->posts[comm->rank];
+}
+
+static void threads_barrier(rdd_comm *comm) {
+  pthread_barrier_wait(&team_of(comm)->barrier);
+}
+
+static void copy(void *to, int64_t to_at, const char *from, int64_t from_at, int64_t bytes) {
+  if (bytes > 0) memmove((char *)to + to_at, from + from_at, (size_t)bytes);
+}
+
+static void threads_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
+                               const int64_t *counts, const int64_t *displs) {
+  (void)bytes;
+  own_post(comm)->send = send;
+  threads_barrier(comm);
+  for (int r = 0; r < comm->size; r++)
+    copy(recv, displs[r], team_of(comm)->posts[r].send, 0, counts[r]);
+  threads_barrier(comm);
+}
+
+static void threads_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
+                              const int64_t *send_displs, void *recv, const int64_t *recv_counts,
+                              const int64_t *recv_displs) {
+  *own_post(comm) = (post){.send = send, .counts = send_counts, .displs = send_displs};
+  threads_barrier(comm);
+  for (int r = 0; r < comm->size; r++) {
+    const post *from = &team_of(comm)->posts[r];
+    int64_t bytes = from->counts[comm->rank];
+    /* a sender and a receiver who disagree is a bug in the caller; MPI would cut or fail here */
+    if (bytes > recv_counts[r]) bytes = recv_counts[r];
+    if (bytes > 0) copy(recv, recv_displs[r], from->send, from->displs[comm->rank], bytes);
+  }
+  threads_barrier(comm);
+}
+
+static int64_t combine(int64_t a, int64_t b, rdd_op op) {
+  if (op == RDD_MIN) return a < b ? a : b;
+  if (op == RDD_MAX) return a > b ? a : b;
+  return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
+static void threads_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
+  int64_t piece[512];
+  const int64_t room = sizeof piece / sizeof piece[0];
+  const post *posts = team_of(comm)->posts;
+  own_post(comm)->values = values;
+  threads_barrier(comm);
+  for (int64_t at = 0; at < n; at += room) {
+    int64_t take = n - at < room ? n - at : room;
+    for (int64_t i = 0; i < take; i++) {
+      piece[i] = posts[0].values[at + i];
+      for (int r = 1; r < comm->size; r++)
+        piece[i] = combine(piece[i], posts[r].values[at + i], op);
+    }
+    threads_barrier(comm); /* all have read this piece, so it may be written */
+    memcpy(values + at, piece, (size_t)take * sizeof *piece);
+  }
+  threads_barrier(comm);
+}
+
+static void *threads_table_alloc(rdd_comm *comm, size_t bytes, void **handle) {
+  post *first = &team_of(comm)->posts[0];
+  if (comm->rank == 0) first->table = rdd_calloc(bytes, 1);
+  threads_barrier(comm);
+  *handle = first->table;
+  threads_barrier(comm);
+  return *handle;
+}
+
+static void threads_table_sync(rdd_comm *comm, void *handle, const int64_t *begin) {
+  (void)handle, (void)begin;
+  threads_barrier(comm); /* one memory: to publish is to be done writing */
+}
+
+static void threads_table_free(rdd_comm *comm, void *handle) {
+  threads_barrier(comm);
+  if (comm->rank == 0) rdd_free(handle);
+}
+
+static void threads_close(rdd_comm *comm) {
+  (void)comm; /* belongs to rdd_threads_run() */
+}
+
+static void *rank_main(void *arg) {
+  thread_comm *self = arg;
+  team *t = self->team;
+  pthread_mutex_lock(&t->lock);
+  while (t->gate == GATE_SHUT) pthread_cond_wait(&t->opened, &t->lock);
+  int go = t->gate == GATE_OPEN;
+  pthread_mutex_unlock(&t->lock);
+  if (go) t->body(&self->comm, t->arg);
+  return NULL;
+}
+
+static void open_gate(team *t, int whole) {
+  pthread_mutex_lock(&t->lock);
+  t->gate = whole ? GATE_OPEN : GATE_GO_HOME;
+  pthread_cond_broadcast(&t->opened);
+  pthread_mutex_unlock(&t->lock);
+}
+
+/* Start all threads, run, join. A thread that cannot be started sends the others home. */
+static rdd_status run_team(team *t, int size, rdd_err *err) {
+  int started = 0, why = pthread_barrier_init(&t->barrier, NULL, (unsigned)size);
+  if (why) return rdd_set(err, RDD_ENOMEM, "cannot make a barrier: %s", strerror(why));
+  pthread_mutex_init(&t->lock, NULL);
+  pthread_cond_init(&t->opened, NULL);
+  for (; started < size && !why; started += !why)
+    why = pthread_create(&t->threads[started], NULL, rank_main, &t->ranks[started]);
+  open_gate(t, started == size);
+  for (int r = 0; r < started; r++) pthread_join(t->threads[r], NULL);
+  pthread_cond_destroy(&t->opened);
+  pthread_mutex_destroy(&t->lock);
+  pthread_barrier_destroy(&t->barrier);
+  if (why)
+    return rdd_set(err, RDD_ENOMEM, "cannot start thread %d of %d: %s", started, size,
+                   strerror(why));
+  return RDD_OK;
+}
+
+rdd_status rdd_threads_run(int size, void (*body)(rdd_comm *comm, void *arg), void *arg,
+                           rdd_err *err) {
+  static const rdd_comm_ops ops = {
+      .barrier = threads_barrier,
+      .allgatherv = threads_allgatherv,
+      .alltoallv = threads_alltoallv,
+      .allreduce = threads_allreduce,
+      .table_alloc = threads_table_alloc,
+      .table_sync = threads_table_sync,
+      .table_free = threads_table_free,
+      .close = threads_close,
+  };
+  if (size < 1 || size > RDD_MAX_RANKS)
+    return rdd_set(err, RDD_EUSAGE, "%d ranks: expected 1 to %d", size, RDD_MAX_RANKS);
+  team t = {.body = body, .arg = arg};
+  rdd_status st = RDD_OK;
+  t.posts = rdd_calloc((size_t)size, sizeof *t.posts);
+  t.ranks = rdd_calloc((size_t)size, sizeof *t.ranks);
+  t.threads = rdd_calloc((size_t)size, sizeof *t.threads);
+  if (!t.posts || !t.ranks || !t.threads) {
+    st = rdd_set(err, RDD_ENOMEM, "no memory for %d ranks", size);
+    goto done;
+  }
+  for (int r = 0; r < size; r++)
+    t.ranks[r] = (thread_comm){
+        .comm = {.rank = r, .size = size, .node_rank = r, .node_size = size, .ops = &ops},
+        .team = &t};
+  st = run_team(&t, size, err);
+done:
+  rdd_free(t.threads);
+  rdd_free(t.ranks);
+  rdd_free(t.posts);
+  return st;
+}

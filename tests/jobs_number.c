@@ -1,0 +1,162 @@
+/* Numbers from text, against the C library. */
+#include "jobs/number.h"
+#include "rdd/hash.h"
+#include "tests/testkit.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static job_number parse_double(const char *text, double *out) {
+  return job_parse_double(text, strlen(text), out);
+}
+
+static void integers(void) {
+  static const struct {
+    const char *text;
+    int64_t value;
+  } good[] = {
+      {"0", 0}, {"-0", 0}, {"+7", 7}, {"007", 7}, {"-1922013507", -1922013507},
+      {"9223372036854775807", INT64_MAX}, {"-9223372036854775808", INT64_MIN},
+      {"00000000000000000000000000000000012", 12},
+  };
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    int64_t value = 99;
+    TK_CHECK(job_parse_int64(good[i].text, strlen(good[i].text), &value) == JOB_NUMBER_OK);
+    TK_CHECK(value == good[i].value);
+  }
+  static const char *const bad[] = {"", "-", "+", "12.5", "1e3", " 1", "1 ", "abc", "0x10", "--1"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    int64_t value = 99;
+    TK_CHECK(job_parse_int64(bad[i], strlen(bad[i]), &value) == JOB_NUMBER_BAD);
+    TK_CHECK(value == 99);
+  }
+  static const char *const large[] = {"9223372036854775808", "-9223372036854775809",
+                                      "18446744073709551616", "99999999999999999999",
+                                      "10000000000000000000000000000000000000000"};
+  for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+    int64_t value = 99;
+    TK_CHECK(job_parse_int64(large[i], strlen(large[i]), &value) == JOB_NUMBER_RANGE);
+    TK_CHECK(value == 99);
+  }
+  int64_t value = 0;
+  TK_CHECK(job_parse_int64("1234", 2, &value) == JOB_NUMBER_OK && value == 12);
+}
+
+static bool same_as_strtod(const char *text) {
+  double got = -1, want = strtod(text, NULL);
+  job_number result = parse_double(text, &got);
+  bool same = isinf(want) ? result == JOB_NUMBER_RANGE
+                          : result == JOB_NUMBER_OK && memcmp(&got, &want, sizeof got) == 0;
+  if (!same) printf("# '%s': result %d, %a instead of %a\n", text, (int)result, got, want);
+  return same;
+}
+
+static void nasty_doubles(void) {
+  static const char *const good[] = {
+      "0", "-0", "0.0", "-0.0", "5", "3.5", "+4.", ".5", "-.25", "1e0", "1E+2", "1e-2",
+      "9007199254740992", "9007199254740993", "9007199254740991.5", "0.1", "0.3", "1e22", "1e23",
+      "123456789012345678", "1234567890123456789", "12345678901234567890", "8.5e-23",
+      "0.000000000000000000000000000001", "1.7976931348623157e308", "1.7976931348623159e308",
+      "1e400", "-1e400", "4.9e-324", "2e-324", "1e-400", "2.2250738585072011e-308",
+      "0e999999999999", "1e-999999999999", "1e999999999999",
+      "6.8995247110927537e-01", "0.4698247015476227", "-0.07962734252214432",
+      "1.00000000000000011102230246251565404236316680908203125",
+      "1.00000000000000011102230246251565404236316680908203124",
+      "1.00000000000000011102230246251565404236316680908203126",
+      "0.00000000000000000000000000000000000000000000000000000000000000000000000000000000000005",
+      "100000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+  };
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) TK_CHECK(same_as_strtod(good[i]));
+  static const char *const bad[] = {"", "-", "+", ".", "-.", "e5", "1e", "1e+", "1,5", "1.2.3",
+                                    "0x1p3", "abc", "5 ", " 5", "1e5x", "nanx", "infin", "nan(1)",
+                                    "--5", "1_000"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    double value = 99;
+    TK_CHECK(parse_double(bad[i], &value) == JOB_NUMBER_BAD);
+    TK_CHECK(value == 99);
+  }
+  double value = 0;
+  TK_CHECK(parse_double("NaN", &value) == JOB_NUMBER_OK && isnan(value));
+  TK_CHECK(parse_double("-Inf", &value) == JOB_NUMBER_OK && isinf(value) && value < 0);
+  TK_CHECK(parse_double("Infinity", &value) == JOB_NUMBER_OK && isinf(value) && value > 0);
+  TK_CHECK(job_parse_double("3.75", 3, &value) == JOB_NUMBER_OK && value == 3.7);
+  char digits[JOB_NUMBER_LENGTH + 2];
+  memset(digits, '1', sizeof digits);
+  digits[1] = '.';
+  TK_CHECK(job_parse_double(digits, JOB_NUMBER_LENGTH, &value) == JOB_NUMBER_OK);
+  TK_NEAR(value, 1.0 + 1.0 / 9, 1e-15);
+  TK_CHECK(job_parse_double(digits, JOB_NUMBER_LENGTH + 1, &value) == JOB_NUMBER_BAD);
+}
+
+/* Random texts: digits around a point, with and without exponents; and random doubles printed. */
+static void random_doubles(void) {
+  int wrong = 0;
+  for (uint64_t i = 0; i < 200000; i++) {
+    char text[80];
+    uint64_t a = rdd_mix64(2 * i), b = rdd_mix64(2 * i + 1);
+    size_t n = 0;
+    if (i % 2) {
+      uint64_t bits = a;
+      double value;
+      if ((bits >> 52 & 2047) == 2047) bits ^= UINT64_C(1) << 62;
+      memcpy(&value, &bits, sizeof value);
+      snprintf(text, sizeof text, "%.*g", (int)(b % 25) + 1, value);
+    } else {
+      int before = (int)(b % 12), after = (int)(b / 12 % 14) + (before == 0);
+      if (b & 1) text[n++] = '-';
+      for (int d = 0; d < before; d++, a = rdd_mix64(a)) text[n++] = (char)('0' + a % 10);
+      if (after) text[n++] = '.';
+      for (int d = 0; d < after; d++, a = rdd_mix64(a)) text[n++] = (char)('0' + a % 10);
+      if (before + after == 0) text[n++] = '4';
+      text[n] = 0;
+      if (b >> 20 & 1)
+        snprintf(text + n, sizeof text - n, "e%d", (int)(b >> 21 & 63) - 32);
+    }
+    if (!same_as_strtod(text)) wrong++;
+  }
+  TK_CHECK(wrong == 0);
+}
+
+static void times(void) {
+  static const struct {
+    const char *text;
+    int64_t value;
+  } good[] = {
+      {"881250949", 881250949},
+      {"-5", -5},
+      {"1970-01-01", 0},
+      {"1969-12-31", -86400},
+      {"2005-09-06", 1125964800},
+      {"2000-02-29", 951782400},
+      {"1900-03-01", -2203891200},
+      {"0000-03-01", -62162035200},
+      {"9999-12-31", 253402214400},
+      {"2005-04-02 23:53:47", 1112486027},
+      {"2005-04-02T23:53:47", 1112486027},
+  };
+  for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+    int64_t value = 99;
+    TK_CHECK(job_parse_time(good[i].text, strlen(good[i].text), &value) == JOB_NUMBER_OK);
+    TK_CHECK(value == good[i].value);
+  }
+  static const char *const bad[] = {"", "2005-13-01", "2005-00-01", "2005-02-29", "1900-02-29",
+                                    "2005-04-31", "2005-4-1", "05-04-2001", "2005-04-02 24:00:00",
+                                    "2005/04/02", "2005-04-02 10:00", "1.5"};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    int64_t value = 99;
+    TK_CHECK(job_parse_time(bad[i], strlen(bad[i]), &value) == JOB_NUMBER_BAD);
+  }
+}
+
+int main(void) {
+  static const tk_case cases[] = {
+      {"integers to the ends of int64, and beyond", integers},
+      {"nasty decimals read as strtod reads them", nasty_doubles},
+      {"random decimals read as strtod reads them", random_doubles},
+      {"dates and times", times},
+  };
+  return tk_main("jobs_number", cases, sizeof cases / sizeof cases[0]);
+}

@@ -1,0 +1,48 @@
+# tests: three rings. *.unit one process or ranks as threads, *.mpi under mpirun, *.sh scripts.
+# All of them speak TAP.
+TEST_EXTENSIONS = .unit .mpi .sh
+TAP_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+UNIT_LOG_DRIVER = $(TAP_DRIVER)
+MPI_LOG_DRIVER = $(TAP_DRIVER)
+SH_LOG_DRIVER = $(TAP_DRIVER)
+MPI_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/run_mpi.sh
+SH_LOG_COMPILER = $(SHELL)
+AM_TESTS_ENVIRONMENT = . $(top_srcdir)/build-aux/mpi-env.sh; \
+  top_srcdir='$(top_srcdir)'; top_builddir='$(top_builddir)'; CC='$(CC)'; NM='$(NM)'; \
+  MPIEXEC='$(MPIEXEC)'; HDF5_CFLAGS='$(HDF5_CFLAGS)'; MPI_CFLAGS='$(MPI_CFLAGS)'; AWK='$(AWK)'; \
+  export top_srcdir top_builddir CC NM MPIEXEC HDF5_CFLAGS MPI_CFLAGS AWK;
+
+# The kit knows ranks through the vtable alone, so one kit serves all rings.
+RDD_TEST_LIBS = tests/libtestkit.a $(RDD_LIBS) $(CUNIT_LIBS) -lm
+MLLIB_TEST_LIBS = tests/libtestkit.a $(MLLIB_LIBS) $(CUNIT_LIBS)
+MPI_TEST_LIBS = tests/libtestkit.a $(MPI_BRIDGE_LIBS) $(CUNIT_LIBS) -lm
+JOB_TEST_LIBS = tests/libtestkit.a $(JOB_LIBS) $(CUNIT_LIBS)
+
+script_tests = %D%/headers.sh %D%/layering.sh
+EXTRA_DIST += $(script_tests) %D%/run_mpi.sh
+TESTS += $(script_tests)
+
+if HAVE_CUNIT
+check_LIBRARIES += %D%/libtestkit.a
+%C%_libtestkit_a_CPPFLAGS = $(AM_CPPFLAGS) $(CUNIT_CFLAGS)
+%C%_libtestkit_a_SOURCES = %D%/testkit.c %D%/testkit.h
+
+include %D%/rdd.mk
+include %D%/mllib.mk
+include %D%/bridge.mk
+include %D%/jobs.mk
+TESTS += $(check_PROGRAMS)
+endif
+
+# The scripts look at the archives, so those come first.
+%D%/layering.log: $(noinst_LIBRARIES)
+
+# Everything that `make check` builds, without running it.
+check-build: all $(check_LIBRARIES) $(check_PROGRAMS)
+
+# The tests that need no mpirun: these are the ones that run under the sanitizers.
+check-unit:
+	@units=; for t in $(TESTS); do case $$t in *.unit) units="$$units $$t";; esac; done; \
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
+
+.PHONY: check-build check-unit
