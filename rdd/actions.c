@@ -1,5 +1,5 @@
-/* Actions: what all ranks do together with the tasks of each. Between two fences a rank works alone;
- * whatever goes wrong there is carried, as a status, to the next fence, where all leave together. */
+/* Actions: what all ranks do together with the tasks of each. Between two fences a rank works
+ * alone; what goes wrong there is carried, as a status, to the next fence, where all leave. */
 #include "rdd/rdd_impl.h"
 
 #include "rdd/memory.h"

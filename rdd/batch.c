@@ -41,9 +41,9 @@ _Static_assert(sizeof(batch_header) == 2 * ALIGNMENT, "buffers are aligned");
 
 struct rdd_segment {
   rdd_schema schema;
-  int fd;        /* memory file, or -1 */
-  char *heap;    /* without a file */
-  int64_t room;  /* bytes of heap */
+  int fd;       /* memory file, or -1 */
+  char *heap;   /* without a file */
+  int64_t room; /* bytes of heap */
   segment_header head;
 };
 
@@ -167,12 +167,8 @@ rdd_status rdd_part_open(rdd_part *part, const rdd_schema *schema, const void *b
                    "segment of %zu bytes is not whole: batch %lld of %lld at byte %lld is damaged",
                    size, (long long)b, (long long)head->batches, (long long)at);
   }
-  *part = (rdd_part){.bytes = bytes,
-                     .size = size,
-                     .rows = rows,
-                     .batches = b,
-                     .batch = batch,
-                     .release = release};
+  *part = (rdd_part){
+      .bytes = bytes, .size = size, .rows = rows, .batches = b, .batch = batch, .release = release};
   return RDD_OK;
 }
 

@@ -3,8 +3,8 @@
  *   int64, int32, float32, float64    values[rows], little-endian, 64-byte aligned
  *   utf8                              offsets[rows + 1] (int32) and the bytes they cut up
  *
- * There are no nulls, so there are no validity bitmaps. A batch is a view: it owns nothing, and says
- * nothing of where its buffers live (a task's scratch, or a sealed partition). */
+ * There are no nulls, so there are no validity bitmaps. A batch is a view: it owns nothing, and
+ * says nothing of where its buffers live (a task's scratch, or a sealed partition). */
 #ifndef RDD_BATCH_H
 #define RDD_BATCH_H
 
@@ -64,9 +64,9 @@ int rdd_schema_find(const rdd_schema *schema, const char *name);
 typedef struct rdd_part {
   const void *bytes; /* the segment */
   size_t size;
-  int64_t rows;      /* sum over batches */
+  int64_t rows; /* sum over batches */
   int64_t batches;
-  rdd_batch *batch;  /* [batches] */
+  rdd_batch *batch;                          /* [batches] */
   void (*release)(void *bytes, size_t size); /* how the segment goes: munmap or rdd_free */
 } rdd_part;
 

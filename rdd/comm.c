@@ -1,6 +1,6 @@
 /* What every communicator does in the same way, on top of the maker's few operations. Nothing here
- * allocates (tables apart), since a rank that ran out of memory between two messages would leave the
- * others waiting: counts are arrays on the stack, and small things travel in reductions. */
+ * allocates (tables apart), since a rank that ran out of memory between two messages would leave
+ * the others waiting: counts are arrays on the stack, and small things travel in reductions. */
 #include "rdd/comm.h"
 
 #include "rdd/memory.h"
@@ -57,18 +57,15 @@ void rdd_alltoall(rdd_comm *comm, const int64_t *send, int64_t *recv) {
   comm->ops->alltoallv(comm, send, counts, displs, recv, counts, displs);
 }
 
-/* A sum in which all but the root bring zeros. */
+/* The root sends to all others. */
 void rdd_bcast(rdd_comm *comm, void *buffer, int64_t bytes, int root) {
-  int64_t piece[1024];
+  int64_t send[RDD_MAX_RANKS], recv[RDD_MAX_RANKS], displs[RDD_MAX_RANKS];
   if (comm->size == 1) return;
-  for (int64_t at = 0; at < bytes; at += (int64_t)sizeof piece) {
-    int64_t take = bytes - at < (int64_t)sizeof piece ? bytes - at : (int64_t)sizeof piece;
-    int64_t words = (take + 7) / 8;
-    memset(piece, 0, (size_t)words * sizeof *piece);
-    if (comm->rank == root) memcpy(piece, (char *)buffer + at, (size_t)take);
-    rdd_allreduce(comm, piece, words, RDD_SUM);
-    if (comm->rank != root) memcpy((char *)buffer + at, piece, (size_t)take);
-  }
+  even_counts(comm, 0, send, displs);
+  even_counts(comm, 0, recv, displs);
+  if (comm->rank != root) recv[root] = bytes;
+  for (int r = 0; r < comm->size && comm->rank == root; r++) send[r] = r == root ? 0 : bytes;
+  comm->ops->alltoallv(comm, buffer, send, displs, buffer, recv, displs);
 }
 
 rdd_status rdd_agree(rdd_comm *comm, rdd_status status, rdd_err *err) {

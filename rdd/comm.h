@@ -44,7 +44,8 @@ typedef struct rdd_comm_ops {
 /* Makers embed this as their first member. */
 struct rdd_comm {
   int rank, size;
-  int node_rank, node_size; /* place among, and number of, the ranks that share this node's memory */
+  int node_rank,
+      node_size; /* place among, and number of, the ranks that share this node's memory */
   const rdd_comm_ops *ops;
 };
 
@@ -82,8 +83,8 @@ void rdd_alltoall(rdd_comm *comm, const int64_t *send, int64_t *recv);
 /* Element-wise over ranks, in place. Integers only: sums of floats go through fixed blocks. */
 void rdd_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op);
 
-/* The fence. Every rank brings its local status; if any is not RDD_OK, all ranks return the code and
- * the error of the lowest failing rank, with err->rank set. */
+/* The fence. Every rank brings its local status; if any is not RDD_OK, all ranks return the code
+ * and the error of the lowest failing rank, with err->rank set. */
 RDD_MUST_CHECK rdd_status rdd_agree(rdd_comm *comm, rdd_status status, rdd_err *err);
 
 /* ---- Tables: memory that the ranks of one node share ----

@@ -4,8 +4,8 @@
  *   | ... gap ... | base ptr  | bytes ...
  *
  * malloc's own alignment is 16, so the gap is 16 to 64 bytes and always has room for the pointer
- * back to base. Growing goes through realloc: a large block is moved by the kernel's page tables and
- * keeps its place in the page, so that nothing is copied; where the place differs, it is shifted. */
+ * back to base. Growing goes through realloc: a large block is moved by the kernel's page tables
+ * and keeps its place in the page, so nothing is copied; where the place differs, it is shifted. */
 #include "rdd/memory.h"
 
 #include <stdatomic.h>

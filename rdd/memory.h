@@ -1,7 +1,7 @@
 /* Allocation: overflow-checked, 64-byte aligned, counted.
  *
- * The count of live allocations is zero at the end of each test and program, and a test can make the
- * n-th allocation fail. Both are process-wide and thread-safe. */
+ * The count of live allocations is zero at the end of each test and program, and a test can make
+ * the n-th allocation fail. Both are process-wide and thread-safe. */
 #ifndef RDD_MEMORY_H
 #define RDD_MEMORY_H
 

@@ -48,7 +48,7 @@ rdd_status rdd_source(rdd **out, const char *name, int64_t partitions, const rdd
 
 rdd_status rdd_map_batches(rdd **out, rdd *parent, const char *name, const rdd_schema *schema,
                            rdd_batch_fn fn, void *arg, rdd_err *err) {
-  rdd *r;
+  rdd *r = NULL;
   rdd_status st = node_new(&r, name, parent->partitions, schema, err);
   if (st) return st;
   r->compute.map = fn;

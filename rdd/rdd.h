@@ -4,8 +4,8 @@
  *   its partitions, a function that computes one of them, its dependencies on parents,
  *   an optional partitioner, and preferred locations.
  * It is lazy and immutable. An action computes partitions with tasks: one partition of one chain of
- * narrow transformations, batch by batch, in a forked child of the rank. A task that crashes is rerun
- * from its lineage, alone; an error in the data is reported at once and never retried. */
+ * narrow transformations, batch by batch, in a forked child of the rank. A task that crashes is
+ * rerun from its lineage, alone; an error in the data is reported at once and never retried. */
 #ifndef RDD_RDD_H
 #define RDD_RDD_H
 
@@ -65,7 +65,7 @@ RDD_MUST_CHECK rdd_status rdd_task_emit(rdd_task *task, const rdd_batch *batch, 
 /* n * size bytes, 64-byte aligned, valid until the next batch of the source; NULL when out. */
 void *rdd_task_scratch(rdd_task *task, size_t n, size_t size);
 
-/* Rows row[0], ..., row[n - 1] of a column, copied into scratch: what filters and orders are made of.
+/* Rows row[0], ..., row[n - 1] of a column, copied into scratch: filters and orders are made of it.
  *   out  [out] untouched on failure
  * Fails with RDD_ENOMEM. */
 RDD_MUST_CHECK rdd_status rdd_task_take(rdd_task *task, rdd_type type, const rdd_column *in,
@@ -75,7 +75,7 @@ RDD_MUST_CHECK rdd_status rdd_task_take(rdd_task *task, rdd_type type, const rdd
 int64_t rdd_task_partition(const rdd_task *task);
 int rdd_task_attempt(const rdd_task *task); /* 0 is the first */
 
-/* Add to one of RDD_COUNTERS counters, summed over the tasks that succeeded (Spark's accumulators). */
+/* Add to one of RDD_COUNTERS counters, summed over tasks that succeeded (Spark's accumulators). */
 void rdd_task_count(rdd_task *task, int counter, int64_t n);
 
 /* Leave a remark; the first one of the lowest partition is kept (see rdd_counters). */
@@ -86,7 +86,7 @@ void rdd_task_note(rdd_task *task, const char *format, ...) __attribute__((forma
 typedef struct rdd_run_opts {
   int slots;        /* tasks at a time on this rank, >= 1 */
   int max_failures; /* crashes of one task before the job ends; 0 means RDD_MAX_FAILURES */
-  void (*progress)(void *arg, int64_t done, int64_t total); /* or NULL; this rank's partitions */
+  void (*progress)(void *arg, int64_t done, int64_t total); /* or NULL; this rank's, from 0 */
   void (*task_failed)(void *arg, const char *message);      /* or NULL; a crash that is retried */
   void *arg;
 } rdd_run_opts;
@@ -99,7 +99,7 @@ typedef struct rdd_counters {
 /* The partitions of one rank after an action. */
 typedef struct rdd_parts {
   rdd_schema schema;
-  int64_t first;  /* number of the first one; rank r has [np * r / size, np * (r + 1) / size) */
+  int64_t first; /* number of the first one; rank r has [np * r / size, np * (r + 1) / size) */
   int64_t n;
   rdd_part *part; /* [n] */
 } rdd_parts;
@@ -117,9 +117,9 @@ RDD_MUST_CHECK rdd_status rdd_compute(rdd *r, rdd_comm *comm, const rdd_run_opts
 typedef rdd_status (*rdd_visit_fn)(void *arg, int64_t partition, const rdd_part *part,
                                    rdd_err *err);
 
-/* Compute every partition and bring each to rank 0 in order of partition. Memory is bounded by a few
- * partitions for each slot; the next ones are computed while rank 0 visits. Fails as rdd_compute()
- * does, or with what visit returns. */
+/* Compute every partition and bring each to rank 0 in order of partition. Memory is bounded by a
+ * few partitions for each slot; the next ones are computed while rank 0 visits. Fails as
+ * rdd_compute() does, or with what visit returns. */
 RDD_MUST_CHECK rdd_status rdd_visit(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
                                     rdd_visit_fn visit, void *arg, rdd_counters *counters_out,
                                     rdd_err *err);

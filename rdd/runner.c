@@ -93,6 +93,7 @@ rdd_status rdd_runner_open(rdd_runner **out, const rdd *r, int rank, int slots, 
     return st;
   }
   for (int s = 0; s < slots; s++) runner->poll[s] = (struct pollfd){.fd = -1, .events = POLLIN};
+  if (opts->progress && total > 0) opts->progress(opts->arg, 0, total);
   *out = runner;
   return RDD_OK;
 }
@@ -138,8 +139,8 @@ static void crash_text(const rdd_runner *runner, const slot *task, int wait_stat
 
 /* ---- The child ---- */
 
-/* Handlers belong to the rank: those of the MPI library would print its banner, those of the program
- * would remove its files. What was ignored stays ignored. */
+/* Handlers belong to the rank: those of the MPI library would print its banner, those of the
+ * program would remove its files. What was ignored stays ignored. */
 static void drop_handlers(void) {
   for (int s = 1; s < NSIG; s++) {
     struct sigaction old;
@@ -229,8 +230,8 @@ void rdd_runner_start(rdd_runner *runner, int64_t first, int64_t stride, int64_t
 
 /* ---- Ending ---- */
 
-/* Sleep until a task has ended; its slot. Only own children are waited for: a library of the program
- * may have others. */
+/* Sleep until a task has ended; its slot. Only own children are waited for: a library of the
+ * program may have others. */
 static int wait_any(rdd_runner *runner, int *wait_status_out) {
   for (;;) {
     int timeout = -1; /* ms */
@@ -250,6 +251,19 @@ static void unmap(void *bytes, size_t size) {
   munmap(bytes, size);
 }
 
+/* Linux before 6.7 maps a sealed file through a descriptor that could never write, and no other. */
+static void *map_read_only(int fd, size_t size) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  int reader = open(path, O_RDONLY | O_CLOEXEC);
+  if (reader < 0) return MAP_FAILED;
+  void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, reader, 0);
+  int why = errno;
+  close(reader);
+  errno = why;
+  return bytes;
+}
+
 /* Seal the memory file and map it: from here on nobody can change it, this process included. */
 static rdd_status open_result(const rdd *target, int fd, rdd_part *part, rdd_err *err) {
   struct stat file;
@@ -259,8 +273,7 @@ static rdd_status open_result(const rdd *target, int fd, rdd_part *part, rdd_err
                    strerror(errno));
   size_t size = (size_t)file.st_size;
   void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-  if (bytes == MAP_FAILED && errno == EPERM) /* Linux before 6.7 allows this one only */
-    bytes = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  if (bytes == MAP_FAILED && errno == EPERM) bytes = map_read_only(fd, size);
   if (bytes == MAP_FAILED)
     return rdd_set(err, RDD_ENOMEM, "cannot map a partition of %zu bytes of %s: %s", size,
                    target->name, strerror(errno));

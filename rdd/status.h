@@ -1,8 +1,8 @@
 /* Status codes and the error that travels with them.
  *
  * Every function that can fail returns an rdd_status and takes an rdd_err* last. The function that
- * decides that something is an error writes the message, once, with rdd_set(); callers pass both on.
- * The struct is plain data without pointers, so that one broadcast carries it to every rank. */
+ * decides that something is an error writes the message, once, with rdd_set(); callers pass on
+ * both. The struct is plain data without pointers, so one broadcast carries it to every rank. */
 #ifndef RDD_STATUS_H
 #define RDD_STATUS_H
 
@@ -28,8 +28,8 @@ typedef enum rdd_status {
 
 typedef struct rdd_err {
   rdd_status code;
-  int rank;          /* the rank that failed; filled in by rdd_agree() */
-  int line;          /* where in the source the error was decided */
+  int rank; /* the rank that failed; filled in by rdd_agree() */
+  int line; /* where in the source the error was decided */
   char file[44];
   int64_t detail[2]; /* meaning is the deciding function's; -1 where unused */
   char message[700]; /* lower case, exact, without a final full stop or newline */
@@ -37,8 +37,8 @@ typedef struct rdd_err {
 
 /* Set *err and return code.                                               Not collective.
  * A message that does not fit is cut. Use through the macro, which adds the place. */
-rdd_status rdd_err_set(rdd_err *err, rdd_status code, const char *file, int line, const char *format,
-                       ...) __attribute__((format(printf, 5, 6)));
+rdd_status rdd_err_set(rdd_err *err, rdd_status code, const char *file, int line,
+                       const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 #define rdd_set(err, code, ...) rdd_err_set((err), (code), __FILE__, __LINE__, __VA_ARGS__)
 

@@ -62,8 +62,7 @@ static void check_rows(const rdd_batch *b, int64_t begin, int64_t n) {
   TK_CHECK(memcmp(b->column[3].values, DOUBLES + begin, rows * 8) == 0);
   const int32_t *offsets = b->column[4].offsets;
   TK_CHECK(offsets[0] == 0);
-  for (int64_t i = 0; i <= n; i++)
-    TK_CHECK(offsets[i] == OFFSETS[begin + i] - OFFSETS[begin]);
+  for (int64_t i = 0; i <= n; i++) TK_CHECK(offsets[i] == OFFSETS[begin + i] - OFFSETS[begin]);
   TK_CHECK(memcmp(b->column[4].values, TEXT + OFFSETS[begin], (size_t)offsets[n]) == 0);
   for (int c = 0; c < 5; c++) TK_CHECK((uintptr_t)b->column[c].values % 64 == 0);
   TK_CHECK((uintptr_t)offsets % 64 == 0);

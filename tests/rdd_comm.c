@@ -1,4 +1,4 @@
-/* The communicator, with ranks as threads: what arrives is what was sent, and all leave together. */
+/* The communicator, with ranks as threads: what is sent arrives, and all leave together. */
 #include "rdd/comm.h"
 #include "rdd/memory.h"
 #include "tests/testkit.h"
@@ -163,8 +163,9 @@ static void places(rdd_comm *comm) {
 
 int main(void) {
   static const tk_comm_case cases[] = {
-      {"places", places},         {"gathers", gathers},       {"exchanges", exchanges},
-      {"reductions", reductions}, {"broadcasts", broadcasts}, {"the fence", fence},
+      {"places", places},         {"gathers", gathers},
+      {"exchanges", exchanges},   {"reductions", reductions},
+      {"broadcasts", broadcasts}, {"the fence", fence},
       {"tables", tables},         {"tables fail together", tables_fail_together},
   };
   return tk_threads_main("rdd_comm", cases, sizeof cases / sizeof cases[0]);

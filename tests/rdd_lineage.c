@@ -1,4 +1,4 @@
-/* Lineage: built, printed, released and run by loops, so that ten thousand steps are nothing special. */
+/* Lineage: built, printed, released and run by loops, so ten thousand steps are nothing special. */
 #include "rdd/memory.h"
 #include "rdd/rdd.h"
 #include "tests/testkit.h"
