@@ -34,7 +34,7 @@ typedef struct settings {
 
 typedef struct world {
   settings set;
-  int32_t *degree;     /* [users] ratings of each user */
+  int32_t *degree; /* [users] ratings of each user */
   int64_t partitions;
   int64_t *first_user; /* [partitions + 1] */
   double *weight;      /* [items] popularity */
@@ -190,8 +190,10 @@ static void make_alias(world *w, int32_t *todo) {
   for (int64_t i = 0; i < n; i++) {
     w->accept[i] = w->weight[i] / sum * (double)n;
     w->alias[i] = (int32_t)i;
-    if (w->accept[i] < 1) todo[small++] = (int32_t)i;
-    else todo[--large] = (int32_t)i;
+    if (w->accept[i] < 1)
+      todo[small++] = (int32_t)i;
+    else
+      todo[--large] = (int32_t)i;
   }
   while (small > 0 && large < n) {
     int32_t poor = todo[--small], rich = todo[large];
@@ -276,9 +278,9 @@ typedef struct keyed {
 
 typedef struct scratch {
   item_set set;
-  int32_t *chosen; /* [items] */
-  keyed *keyed;    /* [items] */
-  float *x;        /* [k] */
+  int32_t *chosen;      /* [items] */
+  keyed *keyed;         /* [items] */
+  float *x;             /* [k] */
   int64_t *user, *item; /* [RDD_BATCH_ROWS] the batch */
   float *rating;
   int64_t rows;
@@ -328,9 +330,12 @@ static void select_smallest(keyed *a, int64_t size, int64_t n) {
       a[i++] = a[j];
       a[j--] = kept;
     }
-    if (n - 1 <= j) high = j;
-    else if (n - 1 >= i) low = i;
-    else return;
+    if (n - 1 <= j)
+      high = j;
+    else if (n - 1 >= i)
+      low = i;
+    else
+      return;
   }
 }
 
@@ -409,9 +414,11 @@ static const job_option options[] = {
     {"output", 'o', JOB_STRING, "OUT", NULL, 0, 0, true, "where to write; .h5 or .csv"},
     {"users", 0, JOB_INT, "N", "20000", 1, 2e9, false, "number of users; ids are 1 to N"},
     {"items", 0, JOB_INT, "N", "5000", 1, 2e9, false, "number of items; ids are 1 to N"},
-    {"ratings", 0, JOB_INT, "N", "2000000", 1, 9e15, false, "number of ratings, at most users x items"},
+    {"ratings", 0, JOB_INT, "N", "2000000", 1, 9e15, false,
+     "number of ratings, at most users x items"},
     {"planted-rank", 0, JOB_INT, "K", "8", 1, MAX_PLANTED, false, "factors of the planted model"},
-    {"noise", 0, JOB_REAL, "S", "0.25", 0, 1e6, false, "standard deviation of the noise, in ratings"},
+    {"noise", 0, JOB_REAL, "S", "0.25", 0, 1e6, false,
+     "standard deviation of the noise, in ratings"},
     {"scale", 0, JOB_STRING, "LO:HI", "1:5", 0, 0, false,
      "range of the ratings, rounded where LO and HI are integers; or none"},
     {"seed", 0, JOB_INT, "S", "0", -9e15, 9e15, false, "another seed, another data set"},
@@ -443,9 +450,10 @@ static rdd_status read_settings(const job_args *args, settings *set, rdd_err *er
   set->noise = job_real(args, "noise");
   set->seed = (uint64_t)job_int(args, "seed");
   if ((double)set->ratings > (double)set->users * (double)set->items)
-    return rdd_set(err, RDD_EUSAGE,
-                   "--ratings %lld is more than %lld users x %lld items; nobody rates an item twice",
-                   (long long)set->ratings, (long long)set->users, (long long)set->items);
+    return rdd_set(
+        err, RDD_EUSAGE,
+        "--ratings %lld is more than %lld users x %lld items; nobody rates an item twice",
+        (long long)set->ratings, (long long)set->users, (long long)set->items);
   return parse_scale(job_string(args, "scale"), set, err);
 }
 
@@ -478,15 +486,6 @@ static rdd_status finish(job *j, job_table_file *file, const char *path, double 
   return RDD_OK;
 }
 
-static rdd_status append_partition(void *arg, int64_t partition, const rdd_part *part,
-                                   rdd_err *err) {
-  (void)partition;
-  rdd_status st = RDD_OK;
-  for (int64_t b = 0; b < part->batches && !st; b++)
-    st = job_table_file_append(arg, &part->batch[b], err);
-  return st;
-}
-
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   double started = job_now();
   const char *path = job_string(args, "output");
@@ -497,13 +496,9 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   if (!st && j->comm->rank == 0) st = job_output_check(path, ".h5|.hdf5|.csv|.tsv", err);
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;
-  st = make_world(&w, &ratings, err);
-  if (!st && j->comm->rank == 0)
-    st = job_table_file_open(&file, path, rdd_schema_of(ratings), &job_ratings_spec, err);
-  st = rdd_agree(j->comm, st, err);
+  st = rdd_agree(j->comm, make_world(&w, &ratings, err), err);
   if (st) goto done;
-  rdd_run_opts opts = job_run_opts(j, "generating");
-  st = rdd_visit(ratings, j->comm, &opts, append_partition, file, NULL, err);
+  st = job_save(j, ratings, "generating", path, &job_ratings_spec, &file, NULL, err);
   if (st) goto done;
   if (j->comm->rank == 0) st = finish(j, file, path, started, err);
   st = rdd_agree(j->comm, st, err);

@@ -47,8 +47,9 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   job_input_opts opts = job_input_options(j, args, false);
   st = job_input_open(j->comm, job_positional(args), job_positionals(args), &opts, &input, err);
   if (st) goto done;
-  st = job_save(j, job_input_rdd(input), "importing", input, path, &job_ratings_spec, &file,
-                &counters, err);
+  st = job_save(j, job_input_rdd(input), "importing", path, &job_ratings_spec, &file, &counters,
+                err);
+  if (!st) st = job_input_check(input, &counters, err);
   if (st) goto done;
   if (j->comm->rank == 0) st = finish(j, input, file, path, &counters, started, err);
   st = rdd_agree(j->comm, st, err);

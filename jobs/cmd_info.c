@@ -28,14 +28,23 @@ static void show(const job *j, const char *label, const char *format, ...) {
   va_end(args);
 }
 
-static void show_count(const job *j, const char *key, int64_t n) {
-  show(j, key, "%s", job_count_text(n));
-  job_json_int(j->result, key, n);
+/* "user_type" becomes "user type". */
+static const char *label_of(const char *key, char label[32]) {
+  snprintf(label, 32, "%s", key);
+  for (char *at = label; (at = strchr(at, '_'));) *at = ' ';
+  return label;
 }
 
 static void show_text(const job *j, const char *key, const char *text) {
-  show(j, key, "%s", text);
+  char label[32];
+  show(j, label_of(key, label), "%s", text);
   job_json_string(j->result, key, text);
+}
+
+static void show_count(const job *j, const char *key, int64_t n) {
+  char label[32];
+  show(j, label_of(key, label), "%s", job_count_text(n));
+  job_json_int(j->result, key, n);
 }
 
 /* A root attribute, where it is there; key is its name, label what people read. */
@@ -68,8 +77,9 @@ static void show_column(const job *j, hid_t dataset, const char *name, bool is_t
   hid_t type = H5Dget_type(dataset);
   bool real = H5Tget_class(type) == H5T_FLOAT;
   int at = snprintf(line, sizeof(line), "%s",
-                    is_text ? "text" : real ? (H5Tget_size(type) == 4 ? "float32" : "float64")
-                                            : (H5Tget_size(type) == 4 ? "int32" : "int64"));
+                    is_text ? "text"
+                    : real  ? (H5Tget_size(type) == 4 ? "float32" : "float64")
+                            : (H5Tget_size(type) == 4 ? "int32" : "int64"));
   H5Tclose(type);
   snprintf(key, sizeof(key), "%s_type", name);
   job_json_string(j->result, key, line);
@@ -103,6 +113,14 @@ static const char *const column_name[][2] = {
     {"timestamp", "timestamp"},
 };
 
+/* What the command that wrote the table counted. */
+static void show_counts(const job *j, hid_t file) {
+  static const char *const key[] = {"users", "items", "bad_records"};
+  int64_t n;
+  for (size_t i = 0; i < sizeof(key) / sizeof(key[0]); i++)
+    if (job_h5_get_int(file, key[i], &n)) show_count(j, key[i], n);
+}
+
 static rdd_status show_table(const job *j, hid_t file, const char *path, const char *kind,
                              rdd_err *err) {
   char name[48];
@@ -118,6 +136,7 @@ static rdd_status show_table(const job *j, hid_t file, const char *path, const c
     if (rows < 0 && job_h5_shape(dataset, dims)) {
       rows = dims[0];
       show_count(j, kind, rows);
+      show_counts(j, file);
     }
     snprintf(name, sizeof(name), "%s_dictionary", column_name[c][0]);
     show_column(j, dataset, column_name[c][1], H5Lexists(group, name, H5P_DEFAULT) > 0);
@@ -127,21 +146,17 @@ static rdd_status show_table(const job *j, hid_t file, const char *path, const c
   if (rows < 0)
     return rdd_set(err, RDD_EDATA, "%s: group /%s has none of the columns of such a file", path,
                    kind);
-  int64_t n;
-  static const char *const count[] = {"users", "items", "bad_records"};
-  for (size_t i = 0; i < sizeof(count) / sizeof(count[0]); i++)
-    if (job_h5_get_int(file, count[i], &n)) show_count(j, count[i], n);
   return RDD_OK;
 }
 
 /* ---- Models ---- */
 
 /* Type of the ids of a side. */
-static void show_id_type(const job *j, hid_t file, const char *path, const char *label) {
+static void show_id_type(const job *j, hid_t file, const char *path, const char *key) {
   hid_t dataset = H5Dopen2(file, path, H5P_DEFAULT);
   if (dataset < 0) return;
   hid_t type = H5Dget_type(dataset);
-  show(j, label, "%s", H5Tget_class(type) == H5T_STRING ? "text" : "int64");
+  show_text(j, key, H5Tget_class(type) == H5T_STRING ? "text" : "int64");
   H5Tclose(type);
   H5Dclose(dataset);
 }
@@ -159,7 +174,7 @@ static void show_last(const job *j, hid_t file, const char *label, const char *n
   if (job_h5_shape(dataset, dims) && dims[0] > 0 && dims[1] == 0 &&
       !job_h5_read_rows(dataset, H5T_NATIVE_DOUBLE, dims[0] - 1, 1, &last, &err) &&
       isfinite(last)) {
-    show(j, label, "%.6f", last);
+    show(j, label, "%.8g", last);
     job_json_real(j->result, name, last);
   }
   H5Dclose(dataset);
@@ -173,8 +188,8 @@ static rdd_status show_model(const job *j, hid_t file, const char *path, rdd_err
       return rdd_set(err, RDD_EDATA, "%s: a model without the root attribute %s", path, count[i]);
     show_count(j, count[i], n[i]);
   }
-  show_id_type(j, file, "/users/id", "user ids");
-  show_id_type(j, file, "/items/id", "item ids");
+  show_id_type(j, file, "/users/id", "user_type");
+  show_id_type(j, file, "/items/id", "item_type");
   show_int(j, file, "rank (factors)", "rank");
   show_int(j, file, "biases", "bias");
   show_real(j, file, "mean", "mean");
@@ -211,8 +226,7 @@ static rdd_status show_hdf5(const job *j, const char *path, rdd_err *err) {
                              : show_model(j, file, path, err);
   if (!st) {
     show_string(j, file, "written by", "creator");
-    if (job_h5_get_int(file, "format_version", &version))
-      show_count(j, "format_version", version);
+    if (job_h5_get_int(file, "format_version", &version)) show_count(j, "format_version", version);
   }
   job_h5_drop(file);
   return st;

@@ -95,7 +95,8 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   st = rdd_map_batches(&predictions, job_input_rdd(input), "predict", &schema, predict, &p, err);
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;
-  st = job_save(j, predictions, "predicting", input, path, &spec, &file, &counters, err);
+  st = job_save(j, predictions, "predicting", path, &spec, &file, &counters, err);
+  if (!st) st = job_input_check(input, &counters, err);
   if (st) goto done;
   int64_t cold = counters.value[COUNT_COLD];
   if (file) {

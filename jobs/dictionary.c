@@ -21,10 +21,10 @@ struct job_dictionary {
   rdd_type type;
   int64_t count;
   slot *slots;
-  uint64_t mask;    /* slots - 1 */
-  char *bytes;      /* utf8: the texts, each with its NUL */
+  uint64_t mask; /* slots - 1 */
+  char *bytes;   /* utf8: the texts, each with its NUL */
   int64_t used, room;
-  int64_t *start;   /* utf8: [start_room] offset of each text in bytes */
+  int64_t *start; /* utf8: [start_room] offset of each text in bytes */
   int64_t start_room;
   int64_t last_code; /* runs of one value are common: a user's ratings stand together */
   int64_t last_value;
@@ -142,8 +142,9 @@ static rdd_status add_utf8(job_dictionary *d, const rdd_column *column, int64_t 
     const char *text = (const char *)column->values + column->offsets[i];
     int64_t length = column->offsets[i + 1] - column->offsets[i];
     if (memchr(text, '\0', (size_t)length))
-      return rdd_set(err, RDD_EDATA, "the text that begins \"%.40s\" has a NUL byte in it; remove it "
-                                     "from the input",
+      return rdd_set(err, RDD_EDATA,
+                     "the text that begins \"%.40s\" has a NUL byte in it; remove it "
+                     "from the input",
                      text);
     int64_t code = find_or_add(d, rdd_hash_bytes(text, (size_t)length), text, length);
     if (code < 0) return rdd_set(err, RDD_ENOMEM, "out of memory for a dictionary");

@@ -4,6 +4,8 @@
  * message of a failure is taken (job_h5_why) before anything is closed, since every call of HDF5
  * clears the stack of errors. */
 #include "jobs/h5.h"
+
+#include "jobs/h5_disk_impl.h"
 #include "rdd/memory.h"
 
 #include <errno.h>
@@ -66,29 +68,38 @@ static hid_t access_list(void) {
   return list;
 }
 
+static hid_t create_file(const char *path) {
+  hid_t file = H5I_INVALID_HID;
+  hid_t access_properties = access_list();
+  hid_t create = H5Pcreate(H5P_FILE_CREATE);
+  hid_t driver = job_h5_disk_register();
+  if (access_properties >= 0 && create >= 0 && driver >= 0 &&
+      H5Pset_driver(access_properties, driver, NULL) >= 0 &&
+      H5Pset_obj_track_times(create, false) >= 0)
+    file = H5Fcreate(path, H5F_ACC_TRUNC, create, access_properties);
+  if (driver >= 0) H5FDunregister(driver); /* the file keeps its own reference */
+  if (create >= 0) H5Pclose(create);
+  if (access_properties >= 0) H5Pclose(access_properties);
+  return file;
+}
+
 rdd_status job_h5_create(hid_t *file_out, const char *path, const char *kind, rdd_err *err) {
   be_silent();
-  rdd_status st = RDD_OK;
-  hid_t file = H5I_INVALID_HID;
-  hid_t access = access_list();
-  hid_t create = H5Pcreate(H5P_FILE_CREATE);
-  if (access >= 0 && create >= 0 && H5Pset_obj_track_times(create, false) >= 0)
-    file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
-  if (file < 0) {
-    st = rdd_set(err, RDD_EIO, "cannot be created: %s", job_h5_why());
-    goto done;
-  }
-  st = job_h5_set_int(file, "format_version", JOB_FORMAT_VERSION, err);
+  job_h5_disk_error(true);
+  hid_t file = create_file(path);
+  int why = job_h5_disk_error(false);
+  if (file < 0)
+    return rdd_set(err, why == ENOMEM ? RDD_ENOMEM : RDD_EIO, "cannot be created: %s",
+                   why ? strerror(why) : "HDF5 gives no reason");
+  rdd_status st = job_h5_set_int(file, "format_version", JOB_FORMAT_VERSION, err);
   if (!st) st = job_h5_set_string(file, "kind", kind, err);
   if (!st) st = job_h5_set_string(file, "creator", PACKAGE_STRING, err);
-  if (st) goto done;
+  if (st) {
+    job_h5_drop(file);
+    return st;
+  }
   *file_out = file;
-  file = H5I_INVALID_HID;
-done:
-  job_h5_drop(file);
-  if (create >= 0) H5Pclose(create);
-  if (access >= 0) H5Pclose(access);
-  return st;
+  return RDD_OK;
 }
 
 /* Look at what is in an open file: ours, and of our version? */
@@ -138,12 +149,15 @@ done:
 }
 
 rdd_status job_h5_close(hid_t file, const char *path, rdd_err *err) {
-  rdd_status st = RDD_OK;
-  if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0)
-    st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", path, job_h5_why());
-  if (H5Fclose(file) < 0 && !st)
-    st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", path, job_h5_why());
-  return st;
+  job_h5_disk_error(true);
+  if (H5Fflush(file, H5F_SCOPE_GLOBAL) < 0 || H5Fclose(file) < 0) {
+    rdd_status st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", path, job_h5_why());
+    job_h5_drop(file);
+    return st;
+  }
+  int why = job_h5_disk_error(false);
+  if (why) return rdd_set(err, RDD_EIO, "%s: cannot be written: %s", path, strerror(why));
+  return RDD_OK;
 }
 
 void job_h5_drop(hid_t file) {
@@ -167,8 +181,7 @@ static rdd_status set_attribute(hid_t object, const char *name, hid_t file_type,
   rdd_status st = RDD_OK;
   hid_t attribute = H5I_INVALID_HID;
   hid_t space = H5Screate(H5S_SCALAR);
-  if (space >= 0)
-    attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
+  if (space >= 0) attribute = H5Acreate2(object, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT);
   if (attribute < 0 || H5Awrite(attribute, memory_type, value) < 0)
     st = rdd_set(err, RDD_EIO, "attribute %s cannot be written: %s", name, job_h5_why());
   if (attribute >= 0) H5Aclose(attribute);
@@ -258,8 +271,7 @@ bool job_h5_get_real(hid_t object, const char *name, double *value) {
 rdd_status job_h5_group(hid_t *out, hid_t where, const char *name, const char *description,
                         rdd_err *err) {
   hid_t group = H5Gcreate2(where, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-  if (group < 0)
-    return rdd_set(err, RDD_EIO, "group %s cannot be created: %s", name, job_h5_why());
+  if (group < 0) return rdd_set(err, RDD_EIO, "group %s cannot be created: %s", name, job_h5_why());
   rdd_status st = job_h5_set_string(group, "description", description, err);
   if (st) {
     H5Gclose(group);
@@ -292,7 +304,8 @@ static rdd_status make_dataset(hid_t *out, hid_t where, const char *name, hid_t 
   int rank = columns > 0 ? 2 : 1;
   hsize_t dims[2] = {(hsize_t)rows, (hsize_t)columns};
   hsize_t max[2] = {chunk_rows > 0 ? H5S_UNLIMITED : (hsize_t)rows, (hsize_t)columns};
-  hsize_t chunk[2] = {(hsize_t)chunk_rows, (hsize_t)columns};
+  int64_t least = rows > 0 && rows < chunk_rows ? rows : chunk_rows; /* a chunk is stored whole */
+  hsize_t chunk[2] = {(hsize_t)least, (hsize_t)columns};
   hid_t dataset = H5I_INVALID_HID;
   hid_t space = H5Screate_simple(rank, dims, max);
   hid_t list = layout_list(rank, chunk, deflate);
@@ -357,8 +370,7 @@ bool job_h5_shape(hid_t dataset, int64_t dims_out[2]) {
 
 /* Move one slab of rows to (source) or from (target) the file; false with the reason in why. */
 static bool move_slab(hid_t dataset, hid_t type, int rank, const hsize_t *start,
-                      const hsize_t *count, const void *source, void *target,
-                      char why[NAME_SIZE]) {
+                      const hsize_t *count, const void *source, void *target, char why[NAME_SIZE]) {
   herr_t result = -1;
   hid_t file_space = H5Dget_space(dataset);
   hid_t memory_space = H5Screate_simple(rank, count, NULL);
@@ -368,15 +380,16 @@ static bool move_slab(hid_t dataset, hid_t type, int rank, const hsize_t *start,
     result = source ? H5Dwrite(dataset, type, memory_space, file_space, H5P_DEFAULT, source)
                     : H5Dread(dataset, type, memory_space, file_space, H5P_DEFAULT, target);
   if (result < 0) snprintf(why, NAME_SIZE, "%s", job_h5_why());
+  int failed = result >= 0 && source ? job_h5_disk_failure(dataset) : 0;
+  if (failed) snprintf(why, NAME_SIZE, "%s", strerror(failed));
   if (memory_space >= 0) H5Sclose(memory_space);
   if (file_space >= 0) H5Sclose(file_space);
-  return result >= 0;
+  return result >= 0 && !failed;
 }
 
 /* Rows [first, first + n) in slabs, so that what HDF5 converts on the way stays small. */
 static rdd_status move_rows(hid_t dataset, hid_t type, int64_t first, int64_t n,
-                            const int64_t dims[2], const void *source, void *target,
-                            rdd_err *err) {
+                            const int64_t dims[2], const void *source, void *target, rdd_err *err) {
   char name[NAME_SIZE], why[NAME_SIZE];
   int rank = dims[1] > 0 ? 2 : 1;
   size_t row_bytes = H5Tget_size(type) * (size_t)(rank == 2 ? dims[1] : 1);

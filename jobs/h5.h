@@ -49,7 +49,8 @@ RDD_MUST_CHECK rdd_status job_h5_group(hid_t *out, hid_t where, const char *name
                                        const char *description, rdd_err *err);
 
 /* Create a dataset; columns == 0: one dimension. chunk rows > 0: chunked, shuffled, deflated,
- * with Fletcher-32; max rows unlimited. */
+ * with Fletcher-32; max rows unlimited. chunk rows == 0: of fixed size and without filters, as
+ * variable-length text demands. */
 RDD_MUST_CHECK rdd_status job_h5_dataset(hid_t *out, hid_t where, const char *name, hid_t type,
                                          int64_t rows, int64_t columns, int64_t chunk_rows,
                                          const char *description, const char *units, rdd_err *err);

@@ -8,30 +8,30 @@
 #include <sys/stat.h>
 
 enum {
-  TEXT_TARGET = 32 << 20,  /* bytes of text that make a partition */
-  TEXT_LEAST = 64 << 10,   /* fewer are not worth a task of their own */
-  ROWS_TARGET = 2 << 20,   /* the same for rows of HDF5 */
+  TEXT_TARGET = 32 << 20, /* bytes of text that make a partition */
+  TEXT_LEAST = 64 << 10,  /* fewer are not worth a task of their own */
+  ROWS_TARGET = 2 << 20,  /* the same for rows of HDF5 */
   ROWS_LEAST = 16 << 10,
-  SLOT_TASKS = 2,          /* partitions for each slot, so that a slow one hurts less */
+  SLOT_TASKS = 2, /* partitions for each slot, so that a slow one hurts less */
 };
 
 struct job_input {
   job_plan *plan;
   rdd *source;
-  char name[120];     /* of the RDD */
+  char name[120]; /* of the RDD */
   char describe[240];
 };
 
 /* ---- the plan; rank 0 ---- */
 
-static const char *type_name(int32_t type) {
+static const char *type_name(int64_t type) {
   return type == RDD_INT64 ? "integers" : "strings";
 }
 
 /* All files that have content have one layout, and ids of one type. */
 static rdd_status merge_types(job_plan *plan, const job_input_opts *opts, rdd_err *err) {
   static const char *const side_name[2] = {"user", "item"};
-  const job_file *lead = NULL;          /* the first with content */
+  const job_file *lead = NULL;             /* the first with content */
   const job_file *typed[2] = {NULL, NULL}; /* the first that knows the type */
   plan->timestamp = 1;
   plan->entries = 0;
@@ -45,16 +45,16 @@ static rdd_status merge_types(job_plan *plan, const job_input_opts *opts, rdd_er
                      job_path_text(job_plan_path(plan, lead)), lead->kind, path, file->kind);
     if (file->column[JOB_TIMESTAMP] < 0) plan->timestamp = 0;
     if (file->layout == JOB_MTX) plan->entries += file->entries;
-    for (int side = 0; side < 2 && !plan->id_chosen; side++) {
+    for (int side = 0; side < 2 && plan->id_origin == JOB_BY_RECORD; side++) {
       if (file->id_type[side] == JOB_TYPE_UNKNOWN) continue;
       if (!typed[side]) typed[side] = file;
       if (typed[side]->id_type[side] != file->id_type[side])
-        return rdd_set(err, RDD_EDATA,
-                       "mixed id types: by their first records the %s ids of %s are %s, those of %s "
-                       "are %s; --id-type string reads all as text",
-                       side_name[side], job_path_text(job_plan_path(plan, typed[side])),
-                       type_name(typed[side]->id_type[side]), path,
-                       type_name(file->id_type[side]));
+        return rdd_set(
+            err, RDD_EDATA,
+            "mixed id types: by their first records the %s ids of %s are %s, those of %s "
+            "are %s; --id-type string reads all as text",
+            side_name[side], job_path_text(job_plan_path(plan, typed[side])),
+            type_name(typed[side]->id_type[side]), path, type_name(file->id_type[side]));
     }
   }
   if (!lead)
@@ -66,7 +66,7 @@ static rdd_status merge_types(job_plan *plan, const job_input_opts *opts, rdd_er
     return rdd_set(err, RDD_EUSAGE, "--columns names columns of text with a header; %s is %s",
                    job_path_text(job_plan_path(plan, lead)), lead->kind);
   for (int side = 0; side < 2; side++) {
-    if (plan->id_chosen) continue;
+    if (plan->id_origin != JOB_BY_RECORD) continue;
     plan->id_type[side] = typed[side] ? typed[side]->id_type[side] : RDD_INT64;
   }
   return RDD_OK;
@@ -91,13 +91,32 @@ static void cut(job_plan *plan, const job_input_opts *opts, int64_t slots) {
   plan->partitions = n > 0 ? n : 1;
 }
 
+int32_t job_wanted_type(const job_input_opts *opts, int side) {
+  if (opts->id_types) return (int32_t)opts->id_types[side];
+  if (strcmp(opts->id_type, "auto") == 0) return JOB_TYPE_UNKNOWN;
+  return strcmp(opts->id_type, "string") == 0 ? RDD_UTF8 : RDD_INT64;
+}
+
+/* --id-type does not contradict the ids that are to be matched. */
+static rdd_status check_types(const job_input_opts *opts, rdd_err *err) {
+  if (!opts->id_types || strcmp(opts->id_type, "auto") == 0) return RDD_OK;
+  rdd_type asked = strcmp(opts->id_type, "string") == 0 ? RDD_UTF8 : RDD_INT64;
+  for (int side = 0; side < 2; side++)
+    if (opts->id_types[side] != asked)
+      return rdd_set(
+          err, RDD_EUSAGE, "--id-type %s does not go with the %s ids to match, which are %s",
+          opts->id_type, side == JOB_USER ? "user" : "item", type_name(opts->id_types[side]));
+  return RDD_OK;
+}
+
 static rdd_status make_plan(char *const *path, int n, const job_input_opts *opts, int64_t slots,
                             job_plan **out, rdd_err *err) {
   rdd_status st = RDD_OK;
   job_paths paths = {0};
   job_plan *plan = NULL;
   size_t text = 0, bytes;
-  st = job_paths_expand(&paths, path, n, err);
+  st = check_types(opts, err);
+  if (!st) st = job_paths_expand(&paths, path, n, err);
   if (st) goto done;
   if (paths.n == 0) {
     st = rdd_set(err, RDD_EUSAGE, "no input file is given");
@@ -114,9 +133,10 @@ static rdd_status make_plan(char *const *path, int n, const job_input_opts *opts
   plan->bytes = (int64_t)bytes;
   plan->files = paths.n;
   plan->max_bad = opts->max_bad_records;
-  plan->id_chosen = strcmp(opts->id_type, "auto") != 0;
-  plan->id_type[0] = strcmp(opts->id_type, "string") == 0 ? RDD_UTF8 : RDD_INT64;
-  plan->id_type[1] = plan->id_type[0];
+  plan->id_origin = opts->id_types                                 ? JOB_BY_MODEL
+                    : job_wanted_type(opts, 0) != JOB_TYPE_UNKNOWN ? JOB_BY_OPTION
+                                                                   : JOB_BY_RECORD;
+  for (int side = 0; side < 2; side++) plan->id_type[side] = job_wanted_type(opts, side);
   char *name = (char *)&plan->file[plan->files];
   text = 0;
   for (int64_t i = 0; i < paths.n && !st; i++) {
@@ -162,8 +182,10 @@ static int64_t file_at(const job_plan *plan, int64_t place) {
   int64_t low = 0, high = plan->files; /* the answer is in [low, high) */
   while (high - low > 1) {
     int64_t middle = low + (high - low) / 2;
-    if (plan->file[middle].at <= place) low = middle;
-    else high = middle;
+    if (plan->file[middle].at <= place)
+      low = middle;
+    else
+      high = middle;
   }
   return low;
 }
@@ -174,7 +196,8 @@ static rdd_status check_size(const job_file *file, const char *path, rdd_err *er
   if (stat(path, &info) != 0)
     return rdd_set(err, RDD_ENOINPUT, "cannot open %s: %s", job_path_text(path), strerror(errno));
   if ((int64_t)info.st_size != file->size)
-    return rdd_set(err, RDD_EIO, "%s has changed since the job started: it had %lld bytes, now %lld",
+    return rdd_set(err, RDD_EIO,
+                   "%s has changed since the job started: it had %lld bytes, now %lld",
                    job_path_text(path), (long long)file->size, (long long)info.st_size);
   return RDD_OK;
 }
@@ -243,7 +266,8 @@ static void describe(job_input *input) {
   char size[32];
   while (!lead->kind[0]) lead++; /* there is one with content */
   const char *first = base_name(job_plan_path(plan, plan->file));
-  if (plan->files == 1) snprintf(input->name, sizeof input->name, "read %.100s", first);
+  if (plan->files == 1)
+    snprintf(input->name, sizeof input->name, "read %.100s", first);
   else
     snprintf(input->name, sizeof input->name, "read %.70s and %lld more", first,
              (long long)plan->files - 1);
@@ -313,13 +337,15 @@ rdd_status job_input_check(const job_input *input, const rdd_counters *counters,
   const job_plan *plan = input->plan;
   int64_t bad = counters->value[JOB_COUNT_BAD], rows = counters->value[JOB_COUNT_ROWS];
   if (bad > plan->max_bad)
-    return rdd_set(err, RDD_EDATA, "%lld records are bad, more than --max-bad-records %lld; one is %s",
+    return rdd_set(err, RDD_EDATA,
+                   "%lld records are bad, more than --max-bad-records %lld; one is %s",
                    (long long)bad, (long long)plan->max_bad, counters->note);
   if (plan->entries >= 0 && rows + bad != plan->entries)
-    return rdd_set(err, RDD_EDATA,
-                   "%s: %lld entries found where the Matrix Market header declares %lld; is the file "
-                   "cut off?",
-                   job_path_text(job_plan_path(plan, plan->file)), (long long)(rows + bad),
-                   (long long)plan->entries);
+    return rdd_set(
+        err, RDD_EDATA,
+        "%s: %lld entries found where the Matrix Market header declares %lld; is the file "
+        "cut off?",
+        job_path_text(job_plan_path(plan, plan->file)), (long long)(rows + bad),
+        (long long)plan->entries);
   return RDD_OK;
 }

@@ -1,9 +1,10 @@
-/* Ratings from files: what they are, how they are cut into partitions, and the RDD that parses them.
+/* Ratings from files: what they are, how they are cut into partitions, and the RDD that parses
+ * them.
  *
  * Text is cut at byte ranges (a record belongs to the range its first byte is in), HDF5 at row
  * ranges, gzip not at all. Parsing happens in map tasks on all ranks. The batches of every format
- * have the same columns: user, item (int64 or utf8), rating (float32), and timestamp (int64) where the
- * input has one. */
+ * have the same columns: user, item (int64 or utf8), rating (float32), and timestamp (int64)
+ * where all files have one. */
 #ifndef JOB_INPUT_H
 #define JOB_INPUT_H
 
@@ -24,7 +25,7 @@ typedef struct job_input_opts {
   int64_t num_partitions;  /* 0: by size, at least two for each slot of the gang */
   int slots;               /* of this rank */
   bool pairs;              /* the rating column may be missing, and reads as 1 */
-  const rdd_type *id_types; /* [2] types of user and item ids that a model demands; NULL: find out */
+  const rdd_type *id_types; /* [2] types of user and item ids to match, a model's; NULL: find out */
 } job_input_opts;
 
 typedef struct job_input job_input;
@@ -47,7 +48,8 @@ typedef struct job_input job_input;
 /* Look at the inputs and plan the partitions.                             Collective.
  *   path   [in]  [n] files, directories or glob patterns; rank 0's view of the file system decides
  * Fails with RDD_ENOINPUT (missing, unreadable), RDD_EDATA (empty, unknown format, wrong schema,
- * formats or id types that do not go together), RDD_EUSAGE (columns that are not there). */
+ * formats or id types that do not go together), RDD_EUSAGE (columns that are not there, an
+ * id_type that contradicts id_types). */
 RDD_MUST_CHECK rdd_status job_input_open(rdd_comm *comm, char *const *path, int n,
                                          const job_input_opts *opts, job_input **out, rdd_err *err);
 void job_input_close(job_input *input);
@@ -58,7 +60,8 @@ rdd *job_input_rdd(const job_input *input);
 /* One line: "MovieLens u.data, 1 file, 1.9 MiB, 8 partitions, integer ids". */
 const char *job_input_describe(const job_input *input);
 
-/* After an action: fail with RDD_EDATA where more records were bad than allowed.  Not collective. */
+/* After an action: fail with RDD_EDATA where more records were bad than allowed, or where a Matrix
+ * Market file has not as many entries as it declares.                     Not collective. */
 RDD_MUST_CHECK rdd_status job_input_check(const job_input *input, const rdd_counters *counters,
                                           rdd_err *err);
 

@@ -1,5 +1,5 @@
-/* Private to input*.c, lines.c, rows.c and read_*.c: the plan that rank 0 makes and every rank gets, and
- * what the readers share inside a task.
+/* Private to input*.c, lines.c, rows.c and read_*.c: the plan that rank 0 makes and every rank
+ * gets, and what the readers share inside a task.
  *
  * Partitions are cut from one axis on which the files lie one after the other:
  *
@@ -8,8 +8,8 @@
  *   |   p0   |   p1    |   p2   |   p3   |   p4       |     cut(p) = weight * p / partitions
  *
  * A unit is a byte of text, a row of HDF5, a quarter of a byte of gzip. A record belongs to the
- * partition that its first byte lies in; a gzip file is one record in this sense. So rows come in the
- * order of the files whatever the number of partitions, and many small files share one. */
+ * partition that its first byte lies in; a gzip file is one record in this sense. So rows come in
+ * the order of the files whatever the number of partitions, and many small files share one. */
 #ifndef JOB_INPUT_IMPL_H
 #define JOB_INPUT_IMPL_H
 
@@ -24,26 +24,28 @@ enum { JOB_USER, JOB_ITEM, JOB_RATING, JOB_TIMESTAMP, JOB_ROLES };
 enum { JOB_DELIMITED, JOB_NETFLIX, JOB_MTX, JOB_HDF5 }; /* layouts */
 enum { JOB_COLONS = ':', JOB_BLANKS = ' ' };            /* delimiters: "::", runs of blanks */
 enum {
-  JOB_TYPE_UNKNOWN = -1,       /* no record has decided the type of the ids */
-  JOB_ID_LENGTH = 65535,       /* bytes of the longest id */
-  JOB_GZIP_WEIGHT = 4,         /* a guess at how well text is compressed */
-  JOB_EXCERPT = 280,           /* room for job_excerpt() */
+  JOB_TYPE_UNKNOWN = -1, /* no record has decided the type of the ids */
+  JOB_ID_LENGTH = 65535, /* bytes of the longest id */
+  JOB_GZIP_WEIGHT = 4,   /* a guess at how well text is compressed */
+  JOB_EXCERPT = 280,     /* room for job_excerpt() */
 };
+
+enum { JOB_BY_RECORD, JOB_BY_OPTION, JOB_BY_MODEL }; /* who decides the types of ids */
 
 /* One input file; plain data. */
 typedef struct job_file {
-  int64_t path;      /* where its name starts in the plan's text */
-  int64_t size;      /* bytes */
-  int64_t at;        /* where it starts on the axis */
-  int64_t weight;    /* its length there */
-  int64_t body;      /* text: offset of the line after the header, uncompressed */
-  int64_t entries;   /* mtx: declared entries; hdf5: rows */
-  int64_t dims[2];   /* mtx: the largest row and column */
+  int64_t path;    /* where its name starts in the plan's text */
+  int64_t size;    /* bytes */
+  int64_t at;      /* where it starts on the axis */
+  int64_t weight;  /* its length there */
+  int64_t body;    /* text: offset of the line after the header, uncompressed */
+  int64_t entries; /* mtx: declared entries; hdf5: rows */
+  int64_t dims[2]; /* mtx: the largest row and column */
   int32_t layout;
   int32_t delimiter; /* a character, JOB_COLONS or JOB_BLANKS */
   int32_t gzip;
-  int32_t header;    /* there is a header line */
-  int32_t fields;    /* in each line */
+  int32_t header;            /* there is a header line */
+  int32_t fields;            /* in each line */
   int32_t column[JOB_ROLES]; /* position of each role, or -1; hdf5: 0 where it is there */
   int32_t id_type[2];        /* RDD_INT64, RDD_UTF8 or JOB_TYPE_UNKNOWN */
   char kind[32];             /* for people: "MovieLens u.data" */
@@ -51,17 +53,17 @@ typedef struct job_file {
 
 /* Everything a rank has to know, in one allocation that is sent as it is. */
 typedef struct job_plan {
-  int64_t bytes;      /* of the plan */
+  int64_t bytes; /* of the plan */
   int64_t files;
   int64_t partitions;
-  int64_t weight;     /* length of the axis */
-  int64_t size;       /* bytes of all files */
-  int64_t entries;    /* mtx: declared entries of all files; else -1 */
+  int64_t weight;  /* length of the axis */
+  int64_t size;    /* bytes of all files */
+  int64_t entries; /* mtx: declared entries of all files; else -1 */
   int64_t max_bad;
   int32_t id_type[2];
-  int32_t id_chosen;  /* by --id-type */
-  int32_t timestamp;  /* there is a column of timestamps */
-  job_file file[];    /* [files], then the text of the names */
+  int32_t id_origin; /* JOB_BY_... */
+  int32_t timestamp; /* there is a column of timestamps */
+  job_file file[];   /* [files], then the text of the names */
 } job_plan;
 
 /* ---- names (input_paths.c) ---- */
@@ -88,8 +90,11 @@ const char *job_plan_path(const job_plan *plan, const job_file *file);
  * left with weight 0. */
 RDD_MUST_CHECK rdd_status job_sniff(job_file *file, const char *path, const job_input_opts *opts,
                                     rdd_err *err);
-RDD_MUST_CHECK rdd_status job_sniff_h5(job_file *file, const char *path,
-                                       const job_input_opts *opts, rdd_err *err);
+/* The type that --id-type or a model wants for the ids of a side, or JOB_TYPE_UNKNOWN. */
+int32_t job_wanted_type(const job_input_opts *opts, int side);
+
+RDD_MUST_CHECK rdd_status job_sniff_h5(job_file *file, const char *path, const job_input_opts *opts,
+                                       rdd_err *err);
 
 /* Start HDF5 before tasks are forked, so that none of them has to.       Not collective. */
 RDD_MUST_CHECK rdd_status job_prepare_h5(rdd_err *err);
@@ -144,7 +149,7 @@ typedef struct job_ids {
   int64_t *value;  /* int64: [RDD_BATCH_ROWS] */
   int32_t *offset; /* utf8: [RDD_BATCH_ROWS + 1] */
   char *text;
-  size_t room;     /* of text */
+  size_t room; /* of text */
 } job_ids;
 
 /* A batch that is filled row by row and emitted, and what becomes of bad records. In a task. */
@@ -183,7 +188,8 @@ bool job_rows_tell(const job_rows *rows);
  *   message  [in] what is wrong, with its place; read where job_rows_tell() */
 RDD_MUST_CHECK rdd_status job_rows_bad(job_rows *rows, const char *message, rdd_err *err);
 
-/* Check a rating and narrow it. what_out: "is not finite" and the like, where the result is false. */
+/* Check a rating and narrow it. what_out: "is not finite" and the like, where the result is
+ * false. */
 bool job_rating(double value, float *out, const char **what_out);
 
 /* ---- readers; in a task ---- */

@@ -98,7 +98,8 @@ static rdd_status append_pattern(job_paths *paths, const char *pattern, rdd_err 
   if (code == GLOB_NOMATCH)
     st = rdd_set(err, RDD_ENOINPUT, "cannot open %s: no file matches this pattern",
                  job_path_text(pattern));
-  else if (code == GLOB_NOSPACE) st = rdd_set(err, RDD_ENOMEM, "out of memory to expand a pattern");
+  else if (code == GLOB_NOSPACE)
+    st = rdd_set(err, RDD_ENOMEM, "out of memory to expand a pattern");
   else if (code)
     st = rdd_set(err, RDD_ENOINPUT, "cannot read the directories of the pattern %s",
                  job_path_text(pattern));

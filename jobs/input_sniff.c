@@ -1,8 +1,8 @@
 /* What a text file holds, judged by its first bytes: layout, delimiter, header, columns, id types.
  *
- * A delimiter is believed where it cuts a record with a number in the rating's place. Candidates are
- * tried from the most to the least telling; a comma may stand inside a tab-separated field, but
- * hardly the other way round. */
+ * A delimiter is believed where it cuts a record with a number in the rating's place. Candidates
+ * are tried from the most to the least telling; a comma may stand inside a tab-separated field,
+ * but hardly the other way round. */
 #include "jobs/input_impl.h"
 #include "jobs/number.h"
 #include "rdd/memory.h"
@@ -19,9 +19,9 @@
 #include <zlib.h>
 
 enum {
-  HEAD = 256 << 10,   /* most bytes looked at: room for lines with two of the longest ids */
-  HEAD_FIRST = 4096,  /* bytes looked at first */
-  HEAD_LINES = 16,    /* lines that are enough */
+  HEAD = 256 << 10,  /* most bytes looked at: room for lines with two of the longest ids */
+  HEAD_FIRST = 4096, /* bytes looked at first */
+  HEAD_LINES = 16,   /* lines that are enough */
   MAX_FIELDS = 256,
 };
 
@@ -69,13 +69,12 @@ static rdd_status read_head(head *h, job_file *file, bool all, rdd_err *err) {
     int got = gzread(in, h->bytes + h->n, (unsigned)(want - h->n));
     const char *why = gzerror(in, &code);
     if (got < 0 || (code != Z_OK && code != Z_STREAM_END)) {
-      st = code == Z_ERRNO
-               ? rdd_set(err, errno == EISDIR ? RDD_ENOINPUT : RDD_EIO, "cannot read %s: %s",
-                         job_path_text(h->path), strerror(errno))
-               : rdd_set(err, RDD_EDATA,
-                         "%s: the gzip data are corrupt or cut off (%s); pack it again",
-                         job_path_text(h->path),
-                         code == Z_BUF_ERROR ? "unexpected end of file" : why);
+      st = code == Z_ERRNO ? rdd_set(err, errno == EISDIR ? RDD_ENOINPUT : RDD_EIO,
+                                     "cannot read %s: %s", job_path_text(h->path), strerror(errno))
+                           : rdd_set(err, RDD_EDATA,
+                                     "%s: the gzip data are corrupt or cut off (%s); pack it again",
+                                     job_path_text(h->path),
+                                     code == Z_BUF_ERROR ? "unexpected end of file" : why);
       break;
     }
     h->n += (size_t)got;
@@ -251,8 +250,8 @@ static rdd_status guess_columns(const head *h, const line *l, const fields *firs
   return RDD_OK;
 }
 
-/* Look for a record that settles the types: the first that has all fields and a number for a rating,
- * or else the first. Returns how well the delimiter fits. */
+/* Look for a record that settles the types: the first that has all fields and a number for a
+ * rating, or else the first. Returns how well the delimiter fits. */
 static int guess_types(const head *h, const line *first, guess *g, fields *record) {
   job_file *file = &g->file;
   int rating = file->column[JOB_RATING], fit = g->named || h->opts->columns ? WEAK_FIT : NO_FIT;
@@ -358,18 +357,21 @@ static rdd_status sniff_delimited(const head *h, job_file *file, const line *fir
   if (fit == NO_FIT) {
     const char *want = h->opts->pairs ? "user,item" : "user,item,rating";
     if (asked)
-      return rdd_set(err, RDD_EDATA, "%s is not in the format %s: its first line is '%s', expected %s",
+      return rdd_set(err, RDD_EDATA,
+                     "%s is not in the format %s: its first line is '%s', expected %s",
                      job_path_text(h->path), format, shown, want);
-    return rdd_set(err, RDD_EDATA,
-                   "%s is in no format that is known: its first line is '%s', expected columns like "
-                   "%s (CSV, TSV, MovieLens), a Netflix 'movie:', Matrix Market, or HDF5",
-                   job_path_text(h->path), shown, want);
+    return rdd_set(
+        err, RDD_EDATA,
+        "%s is in no format that is known: its first line is '%s', expected columns like "
+        "%s (CSV, TSV, MovieLens), a Netflix 'movie:', Matrix Market, or HDF5",
+        job_path_text(h->path), shown, want);
   }
   if (best.jumbled)
-    return rdd_set(err, RDD_EDATA,
-                   "%s: the header '%s' does not name user, item and rating in words that are known; "
-                   "say which columns they are with --columns USER,ITEM,RATING",
-                   job_path_text(h->path), shown);
+    return rdd_set(
+        err, RDD_EDATA,
+        "%s: the header '%s' does not name user, item and rating in words that are known; "
+        "say which columns they are with --columns USER,ITEM,RATING",
+        job_path_text(h->path), shown);
   *file = best.file;
   file->layout = JOB_DELIMITED;
   snprintf(file->kind, sizeof file->kind, "%s", kind_of(file, h));
@@ -378,8 +380,8 @@ static rdd_status sniff_delimited(const head *h, job_file *file, const line *fir
 
 /* ---- the Netflix Prize ---- */
 
-static rdd_status sniff_netflix(const head *h, job_file *file, const job_span *movie,
-                                size_t at, rdd_err *err) {
+static rdd_status sniff_netflix(const head *h, job_file *file, const job_span *movie, size_t at,
+                                rdd_err *err) {
   line l;
   job_span ignored;
   fields *record = rdd_alloc(1, sizeof *record);
@@ -410,7 +412,8 @@ static rdd_status sniff_netflix(const head *h, job_file *file, const job_span *m
   }
   rdd_free(record);
   if (file->column[JOB_RATING] < 0 && !h->opts->pairs)
-    return rdd_set(err, RDD_EDATA, "%s holds pairs without ratings; expected lines user,rating,date",
+    return rdd_set(err, RDD_EDATA,
+                   "%s holds pairs without ratings; expected lines user,rating,date",
                    job_path_text(h->path));
   return RDD_OK;
 }
@@ -501,21 +504,28 @@ static rdd_status sniff_text(head *h, job_file *file, rdd_err *err) {
       file->weight = 0; /* blank */
       return RDD_OK;
     }
-    return rdd_set(err, RDD_EDATA, "%s: no text in the first %d bytes ends with a newline; is this "
-                   "a file with one rating a line?", path, HEAD);
+    return rdd_set(err, RDD_EDATA,
+                   "%s: no text in the first %d bytes ends with a newline; is this "
+                   "a file with one rating a line?",
+                   path, HEAD);
   }
   job_excerpt(shown, first.text, first.n);
   bool netflix = job_netflix_head(&movie, first.text, first.text + first.n);
   if (strcmp(format, "mtx") == 0 && !is_mtx(h))
-    return rdd_set(err, RDD_EDATA, "%s is not Matrix Market: its first line is '%s', expected "
-                   "'%%%%MatrixMarket matrix coordinate real general'", path, shown);
-  if (strcmp(format, "netflix") == 0 && !netflix)
-    return rdd_set(err, RDD_EDATA, "%s is not in the Netflix Prize layout: its first line is '%s', "
-                   "expected a movie and a colon, '17:'", path, shown);
-  if (memchr(first.text, 0, first.n) && automatic)
-    return rdd_set(err, RDD_EDATA, "%s is in no format that is known: its first line is binary, '%s'",
+    return rdd_set(err, RDD_EDATA,
+                   "%s is not Matrix Market: its first line is '%s', expected "
+                   "'%%%%MatrixMarket matrix coordinate real general'",
                    path, shown);
-  if (is_mtx(h) && (automatic || strcmp(format, "mtx") == 0)) return sniff_mtx(h, file, &first, err);
+  if (strcmp(format, "netflix") == 0 && !netflix)
+    return rdd_set(err, RDD_EDATA,
+                   "%s is not in the Netflix Prize layout: its first line is '%s', "
+                   "expected a movie and a colon, '17:'",
+                   path, shown);
+  if (memchr(first.text, 0, first.n) && automatic)
+    return rdd_set(err, RDD_EDATA,
+                   "%s is in no format that is known: its first line is binary, '%s'", path, shown);
+  if (is_mtx(h) && (automatic || strcmp(format, "mtx") == 0))
+    return sniff_mtx(h, file, &first, err);
   if (netflix && (automatic || strcmp(format, "netflix") == 0))
     return sniff_netflix(h, file, &movie, first.next, err);
   return sniff_delimited(h, file, &first, err);

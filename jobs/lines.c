@@ -10,15 +10,15 @@
 #include <zlib.h>
 
 enum {
-  BLOCK = 256 << 10,    /* bytes a read; fits a second-level cache */
+  BLOCK = 256 << 10, /* bytes a read; fits a second-level cache */
   LONGEST_LINE = 1 << 20,
 };
 
 struct job_lines {
   const char *path;
   int fd;
-  gzFile gzip;    /* owns fd where it is not NULL */
-  char *buffer;   /* [room] */
+  gzFile gzip;  /* owns fd where it is not NULL */
+  char *buffer; /* [room] */
   size_t room;
   size_t have;    /* bytes in the buffer */
   size_t next;    /* first one that was not handed out */
@@ -196,8 +196,10 @@ rdd_status job_lines_next(job_lines *lines, const char **begin, const char **end
 
 void job_lines_close(job_lines *lines) {
   if (!lines) return;
-  if (lines->gzip) gzclose(lines->gzip);
-  else if (lines->fd >= 0) close(lines->fd);
+  if (lines->gzip)
+    gzclose(lines->gzip);
+  else if (lines->fd >= 0)
+    close(lines->fd);
   rdd_free(lines->buffer);
   rdd_free(lines);
 }
@@ -214,12 +216,14 @@ int64_t job_line_number(const char *path, bool gzip, int64_t offset) {
       char *from = lines->buffer + lines->next;
       char *newline = memchr(from, '\n', near < (int64_t)n ? (size_t)near : n);
       if (newline) newlines++;
-      lines->next = newline                ? (size_t)(newline - lines->buffer) + 1
+      lines->next = newline             ? (size_t)(newline - lines->buffer) + 1
                     : near < (int64_t)n ? lines->next + (size_t)near
                                         : lines->have;
     }
-    if (lines->offset + (int64_t)lines->next >= offset) number = newlines + 1;
-    else if (lines->eof || fill(lines, &ignored)) break;
+    if (lines->offset + (int64_t)lines->next >= offset)
+      number = newlines + 1;
+    else if (lines->eof || fill(lines, &ignored))
+      break;
   }
   job_lines_close(lines);
   return number;

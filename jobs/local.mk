@@ -15,6 +15,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/cmd_train.c \
   %D%/dictionary.c %D%/dictionary.h \
   %D%/h5.c %D%/h5.h \
+  %D%/h5_disk.c %D%/h5_disk_impl.h \
   %D%/input.c %D%/input.h %D%/input_impl.h \
   %D%/input_paths.c \
   %D%/input_sniff.c \

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 1 << 20, ID_CHUNK = 65536, TEXT_CHUNK = 4096, MAX_ROWS = 0x7fffffff };
+enum { CHUNK_BYTES = 1 << 20, ID_CHUNK = 65536, TEXT_SLAB = 4096, MAX_ROWS = 0x7fffffff };
 
 static const char *const side_name[2] = {"users", "items"};
 
@@ -76,10 +76,10 @@ static rdd_status write_root(hid_t file, const als_model *m, const job_provenanc
 
 /* Text ids, a chunk of C strings at a time. */
 static rdd_status write_text_ids(hid_t dataset, hid_t type, const als_ids *ids, rdd_err *err) {
-  const char *text[TEXT_CHUNK];
+  const char *text[TEXT_SLAB];
   rdd_status st = RDD_OK;
-  for (int64_t first = 0; first < ids->n && !st; first += TEXT_CHUNK) {
-    int64_t n = ids->n - first < TEXT_CHUNK ? ids->n - first : TEXT_CHUNK, bytes = 0;
+  for (int64_t first = 0; first < ids->n && !st; first += TEXT_SLAB) {
+    int64_t n = ids->n - first < TEXT_SLAB ? ids->n - first : TEXT_SLAB, bytes = 0;
     for (int64_t i = 0; i < n; i++) {
       int64_t length;
       (void)als_ids_utf8(ids, first + i, &length);
@@ -111,11 +111,11 @@ static rdd_status write_ids(hid_t group, const char *side, const als_ids *ids, r
            side);
   if (is_text) type = job_h5_text_type();
   rdd_status st = job_h5_dataset(&dataset, group, "id", is_text ? type : H5T_STD_I64LE, ids->n, 0,
-                                 is_text ? TEXT_CHUNK : ID_CHUNK, description, NULL, err);
+                                 is_text ? 0 : ID_CHUNK, description, NULL, err);
   if (st) goto done;
   st = is_text ? write_text_ids(dataset, type, ids, err)
-               : job_h5_write_rows(dataset, H5T_NATIVE_INT64, 0, ids->n,
-                                   rdd_table_data(ids->value), err);
+               : job_h5_write_rows(dataset, H5T_NATIVE_INT64, 0, ids->n, rdd_table_data(ids->value),
+                                   err);
   st = job_h5_dataset_close(dataset, st, err);
 done:
   if (type >= 0) H5Tclose(type);
@@ -273,7 +273,7 @@ static H5T_class_t class_of(hid_t dataset) {
 
 /* Type and number of the ids of one side. */
 static rdd_status look_at_ids(const reader *in, int side, shape *s, rdd_err *err) {
-  hid_t dataset;
+  hid_t dataset = H5I_INVALID_HID;
   int64_t dims[2];
   rdd_status st = open_dataset(in, side, "id", &dataset, dims, err);
   if (st) return st;
@@ -292,9 +292,9 @@ static rdd_status look_at_ids(const reader *in, int side, shape *s, rdd_err *err
 }
 
 /* A float dataset has to be there with so many rows and columns. */
-static rdd_status look_at_floats(const reader *in, int side, const char *name, int64_t n,
-                                 int64_t k, rdd_err *err) {
-  hid_t dataset;
+static rdd_status look_at_floats(const reader *in, int side, const char *name, int64_t n, int64_t k,
+                                 rdd_err *err) {
+  hid_t dataset = H5I_INVALID_HID;
   int64_t dims[2];
   rdd_status st = open_dataset(in, side, name, &dataset, dims, err);
   if (st) return st;
@@ -304,10 +304,9 @@ static rdd_status look_at_floats(const reader *in, int side, const char *name, i
     return rdd_set(err, RDD_EDATA, "%s: /%s/%s holds no floating-point numbers", in->path,
                    side_name[side], name);
   if (dims[0] != n || dims[1] != k)
-    return rdd_set(err, RDD_EDATA,
-                   "%s: /%s/%s is %lld x %lld, expected %lld x %lld (ids x rank)", in->path,
-                   side_name[side], name, (long long)dims[0], (long long)dims[1], (long long)n,
-                   (long long)k);
+    return rdd_set(err, RDD_EDATA, "%s: /%s/%s is %lld x %lld, expected %lld x %lld (ids x rank)",
+                   in->path, side_name[side], name, (long long)dims[0], (long long)dims[1],
+                   (long long)n, (long long)k);
   return RDD_OK;
 }
 
@@ -386,15 +385,15 @@ static rdd_status text_slice_add(text_slice *t, const char *text, rdd_err *err) 
 
 static rdd_status read_text_slice(const reader *in, int side, int64_t first, int64_t n,
                                   text_slice *t, rdd_err *err) {
-  char *text[TEXT_CHUNK] = {0};
+  char *text[TEXT_SLAB] = {0};
   int64_t dims[2];
   hid_t dataset = H5I_INVALID_HID, type = job_h5_text_type();
   rdd_status st = open_dataset(in, side, "id", &dataset, dims, err);
   if (st) goto done;
   t->length = rdd_alloc((size_t)n, sizeof(*t->length));
   if (!t->length) st = rdd_set(err, RDD_ENOMEM, "%s: out of memory for ids", in->path);
-  for (int64_t at = 0; at < n && !st; at += TEXT_CHUNK) {
-    int64_t part = n - at < TEXT_CHUNK ? n - at : TEXT_CHUNK;
+  for (int64_t at = 0; at < n && !st; at += TEXT_SLAB) {
+    int64_t part = n - at < TEXT_SLAB ? n - at : TEXT_SLAB;
     st = job_h5_read_rows(dataset, type, first + at, part, text, err);
     if (st) job_h5_in_file(err, in->path);
     for (int64_t i = 0; i < part && !st; i++) st = text_slice_add(t, text[i], err);

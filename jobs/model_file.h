@@ -13,7 +13,7 @@
 typedef struct job_provenance {
   als_params params;
   int64_t seed;
-  int64_t ratings;              /* training ratings */
+  int64_t ratings; /* training ratings */
   int ranks;
   int iterations;
   const als_iteration *history; /* [iterations] */

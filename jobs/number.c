@@ -1,6 +1,6 @@
 /* Numbers from text. Most numbers in rating files are short: their digits fit a double exactly, and
- * so does the power of ten, so that one multiplication or division rounds correctly. The rest goes to
- * the C library, in the "C" locale, from a terminated copy. */
+ * so does the power of ten, so that one multiplication or division rounds correctly. The rest
+ * goes to the C library, in the "C" locale, from a terminated copy. */
 #include "jobs/number.h"
 
 #include <locale.h>
@@ -38,11 +38,13 @@ job_number job_parse_int64(const char *text, size_t n, int64_t *out) {
 /* nan, inf, infinity. */
 static job_number parse_word(const char *text, size_t n, bool negative, double *out) {
   double value;
-  if (n == 3 && strncasecmp(text, "nan", 3) == 0) value = NAN;
+  if (n == 3 && strncasecmp(text, "nan", 3) == 0)
+    value = NAN;
   else if ((n == 3 && strncasecmp(text, "inf", 3) == 0) ||
            (n == 8 && strncasecmp(text, "infinity", 8) == 0))
     value = INFINITY;
-  else return JOB_NUMBER_BAD;
+  else
+    return JOB_NUMBER_BAD;
   *out = negative ? -value : value;
   return JOB_NUMBER_OK;
 }
@@ -125,7 +127,7 @@ job_number job_parse_time(const char *text, size_t n, int64_t *out) {
   if ((n != 10 && n != 19) || text[4] != '-' || text[7] != '-') return JOB_NUMBER_BAD;
   int year = fixed_digits(text, 4), month = fixed_digits(text + 5, 2);
   int day = fixed_digits(text + 8, 2);
-  if (year < 0 || month < 1 || month > 12 || day < 1) return JOB_NUMBER_BAD;
+  if (year < 1 || month < 1 || month > 12 || day < 1) return JOB_NUMBER_BAD;
   bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
   if (day > days[month - 1] + (month == 2 && leap)) return JOB_NUMBER_BAD;
   int64_t seconds = 0;

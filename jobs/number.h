@@ -1,4 +1,5 @@
-/* Numbers from text: a range of bytes, not terminated, whole or not at all, the same in every locale. */
+/* Numbers from text: a range of bytes, not terminated, whole or not at all, the same in every
+ * locale. */
 #ifndef JOB_NUMBER_H
 #define JOB_NUMBER_H
 
@@ -18,8 +19,9 @@ enum { JOB_NUMBER_LENGTH = 1023 }; /* longer text is not taken for a number */
 job_number job_parse_int64(const char *text, size_t n, int64_t *out);
 
 /* [+-]digits[.digits][e[+-]digits], or nan, inf, infinity in any case: the double nearest to it, as
- * strtod() in the "C" locale. JOB_NUMBER_RANGE where it overflows; too small a number reads as zero.
- * (Short numbers: Clinger, "How to read floating point numbers accurately", 1990, fast path.) */
+ * strtod() in the "C" locale. JOB_NUMBER_RANGE where it overflows; too small a number reads as
+ * zero. (Short numbers: Clinger, "How to read floating point numbers accurately", 1990, fast
+ * path.) */
 job_number job_parse_double(const char *text, size_t n, double *out);
 
 /* A moment: an integer (seconds since 1970), or YYYY-MM-DD[ HH:MM:SS] in UTC, with blank or T. */

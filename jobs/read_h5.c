@@ -1,6 +1,6 @@
-/* Records of our HDF5 ratings files: /ratings/{user,item,value[,timestamp]}, where ids are integers, or
- * codes into a dictionary of strings beside them. A task opens the file itself, for no handle of HDF5
- * outlives a fork. */
+/* Records of our HDF5 ratings files: /ratings/{user,item,value[,timestamp]}, where ids are
+ * integers, or codes into a dictionary of strings beside them. A task opens the file itself, for
+ * no handle of HDF5 outlives a fork. */
 #include "jobs/h5.h"
 #include "jobs/input_impl.h"
 #include "rdd/memory.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-  CHUNK = 65536,      /* rows read at once, aligned: the chunks of our files */
+  CHUNK = 65536,          /* rows read at once, aligned: the chunks of our files */
   DICTIONARY_STEP = 4096, /* strings read at once */
 };
 
@@ -27,9 +27,9 @@ typedef struct ratings {
   const char *path;
   hid_t file;
   hid_t group;
-  hid_t dataset[JOB_ROLES];  /* negative: not there */
+  hid_t dataset[JOB_ROLES]; /* negative: not there */
   hid_t dictionary[2];
-  bool unsigned64[2];        /* ids may be beyond int64; HDF5 then reads INT64_MAX */
+  bool unsigned64[2]; /* ids may be beyond int64; HDF5 then reads INT64_MAX */
   int64_t rows;
 } ratings;
 
@@ -85,8 +85,7 @@ static rdd_status open_dictionary(ratings *r, int side, rdd_err *err) {
   bool text = type >= 0 && H5Tis_variable_str(type) > 0;
   if (type >= 0) H5Tclose(type);
   if (!text || !job_h5_shape(r->dictionary[side], dims) || dims[1] != 0)
-    return rdd_set(err, RDD_EDATA,
-                   "%s: /ratings/%s is not a list of strings of variable length",
+    return rdd_set(err, RDD_EDATA, "%s: /ratings/%s is not a list of strings of variable length",
                    job_path_text(r->path), name);
   return RDD_OK;
 }
@@ -101,11 +100,13 @@ static rdd_status ratings_open(ratings *r, const char *path, rdd_err *err) {
   path = job_path_text(path);
   if (strcmp(kind, "ratings") != 0)
     return rdd_set(err, RDD_EDATA, "%s holds %s%s, expected ratings", path,
-                   strcmp(kind, "model") == 0 ? "a " : "", kind[0] ? kind : "no known kind of data");
+                   strcmp(kind, "model") == 0 ? "a " : "",
+                   kind[0] ? kind : "no known kind of data");
   if (has(r->file, "ratings")) r->group = H5Gopen2(r->file, "ratings", H5P_DEFAULT);
   if (r->group < 0) return rdd_set(err, RDD_EDATA, "%s: there is no group /ratings", path);
   for (int role = 0; role < JOB_ROLES && !st; role++) {
-    if (has(r->group, dataset_name[role])) st = open_column(r, role, err);
+    if (has(r->group, dataset_name[role]))
+      st = open_column(r, role, err);
     else if (role < 2)
       st = rdd_set(err, RDD_EDATA, "%s: there is no dataset /ratings/%s", path, dataset_name[role]);
   }
@@ -129,9 +130,10 @@ rdd_status job_sniff_h5(job_file *file, const char *path, const job_input_opts *
   }
   for (int side = 0; side < 2; side++) {
     file->id_type[side] = r.dictionary[side] >= 0 ? RDD_UTF8 : RDD_INT64;
-    if (r.dictionary[side] >= 0 && strcmp(opts->id_type, "int") == 0) {
-      st = rdd_set(err, RDD_EDATA, "%s: the %s ids are strings; --id-type int cannot read them",
-                   job_path_text(path), dataset_name[side]);
+    if (r.dictionary[side] >= 0 && job_wanted_type(opts, side) == RDD_INT64) {
+      st = rdd_set(
+          err, RDD_EDATA, "%s: the %s ids are strings; %s", job_path_text(path), dataset_name[side],
+          opts->id_types ? "those to match are integers" : "--id-type int cannot read them");
       goto done;
     }
   }
@@ -193,8 +195,10 @@ static rdd_status dictionary_read(dictionary *d, hid_t dataset, const char *path
   for (int64_t first = 0; first < d->n && !st; first += DICTIONARY_STEP) {
     int64_t n = d->n - first < DICTIONARY_STEP ? d->n - first : DICTIONARY_STEP;
     st = job_h5_read_rows(dataset, type, first, n, text, err);
-    if (st) st = job_h5_in_file(err, job_path_text(path));
-    else st = take_strings(d, &room, text, first, n, path, err);
+    if (st)
+      st = job_h5_in_file(err, job_path_text(path));
+    else
+      st = take_strings(d, &room, text, first, n, path, err);
     job_h5_free_text(text, n);
   }
 done:

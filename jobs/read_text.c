@@ -1,8 +1,8 @@
 /* Records of text files: delimited columns, the Netflix Prize layout, Matrix Market.
  *
- * Lines come in blocks that end with a newline (lines.c), so a scan for digits needs no check for the
- * end. A line in the plainest form, integer ids and a short decimal in the natural order, is parsed in
- * one pass; anything else is cut into fields first, and judged there. */
+ * Lines come in blocks that end with a newline (lines.c), so a scan for digits needs no check for
+ * the end. A line in the plainest form, integer ids and a short decimal in the natural order, is
+ * parsed in one pass; anything else is cut into fields first, and judged there. */
 #include "jobs/input_impl.h"
 #include "jobs/number.h"
 #include "rdd/memory.h"
@@ -17,9 +17,9 @@ typedef struct job_text {
   job_rows *rows;
   const job_file *file;
   const char *path;
-  char *section;     /* Netflix: text of the movie's id; NULL before the first section */
-  job_span movie;    /* the same as a span */
-  int64_t movie_int; /* where the column is int64 */
+  char *section;         /* Netflix: text of the movie's id; NULL before the first section */
+  job_span movie;        /* the same as a span */
+  int64_t movie_int;     /* where the column is int64 */
   char movie_wrong[400]; /* what is wrong with the section's head, or "" */
 } job_text;
 
@@ -39,17 +39,19 @@ const char *job_excerpt(char out[JOB_EXCERPT], const char *text, size_t n) {
   while (shown < n && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80) shown--; /* UTF-8 */
   for (size_t i = 0; i < shown; i++) {
     unsigned char c = (unsigned char)text[i];
-    if (c == '\t') o += (size_t)snprintf(out + o, JOB_EXCERPT - o, "\\t");
-    else if (c < 32 || c == 127) o += (size_t)snprintf(out + o, JOB_EXCERPT - o, "\\x%02x", c);
-    else out[o++] = (char)c;
+    if (c == '\t')
+      o += (size_t)snprintf(out + o, JOB_EXCERPT - o, "\\t");
+    else if (c < 32 || c == 127)
+      o += (size_t)snprintf(out + o, JOB_EXCERPT - o, "\\x%02x", c);
+    else
+      out[o++] = (char)c;
   }
   snprintf(out + o, JOB_EXCERPT - o, "%s", shown < n ? "..." : "");
   return out;
 }
 
 /* The end of an unquoted field, and through *next_out where the next one starts (NULL: none). */
-static const char *field_end(const char *p, const char *end, int delimiter,
-                             const char **next_out) {
+static const char *field_end(const char *p, const char *end, int delimiter, const char **next_out) {
   const char *stop = NULL;
   *next_out = NULL;
   if (delimiter == JOB_BLANKS) {
@@ -179,11 +181,11 @@ static bool check_id(const job_plan *plan, int side, const job_span *span, int64
   if (result == JOB_NUMBER_OK) return true;
   job_excerpt(shown, span->text, span->n);
   if (result == JOB_NUMBER_RANGE)
-    snprintf(what, 400,
-             "%s id '%s' is out of the range of 64-bit integers (--id-type string reads ids as "
-             "text)",
-             name[side], shown);
-  else if (plan->id_chosen)
+    snprintf(what, 400, "%s id '%s' is out of the range of 64-bit integers%s", name[side], shown,
+             plan->id_origin == JOB_BY_MODEL ? "" : " (--id-type string reads ids as text)");
+  else if (plan->id_origin == JOB_BY_MODEL)
+    snprintf(what, 400, "%s id '%s' is not an integer, as the ids to match are", name[side], shown);
+  else if (plan->id_origin == JOB_BY_OPTION)
     snprintf(what, 400, "%s id '%s' is not an integer, which --id-type int asks for", name[side],
              shown);
   else
@@ -238,8 +240,8 @@ static bool check_record(const job_text *text, const job_span *role, job_record 
     job_number result = job_parse_int64(role[side].text, role[side].n, &index);
     if (result == JOB_NUMBER_OK && index >= 1 && index <= file->dims[side]) continue;
     snprintf(what, 400, "%s '%s' is not between 1 and %lld, the size that the header declares",
-             side == JOB_USER ? "row" : "column",
-             job_excerpt(shown, role[side].text, role[side].n), (long long)file->dims[side]);
+             side == JOB_USER ? "row" : "column", job_excerpt(shown, role[side].text, role[side].n),
+             (long long)file->dims[side]);
     return false;
   }
   return true;
@@ -288,8 +290,9 @@ static rdd_status read_at(int fd, const char *path, char *to, size_t n, int64_t 
   return RDD_OK;
 }
 
-/* Find the section that the line at `offset` is in: the last head before it. Only heads have a colon
- * at the end of their line, and dates have none, so windows are searched for colons backwards. */
+/* Find the section that the line at `offset` is in: the last head before it. Only heads have a
+ * colon at the end of their line, and dates have none, so windows are searched for colons
+ * backwards. */
 static rdd_status find_section(job_text *text, int64_t offset, rdd_err *err) {
   enum { WINDOW = 64 << 10, OVERLAP = JOB_ID_LENGTH + 64 };
   rdd_status st = RDD_OK;

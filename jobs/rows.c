@@ -1,4 +1,5 @@
-/* Rows of a source: buffers that are filled, emitted and filled again; and the rule for bad records. */
+/* Rows of a source: buffers that are filled, emitted and filled again; and the rule for bad
+ * records. */
 #include "jobs/input_impl.h"
 #include "rdd/memory.h"
 
@@ -6,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BATCH_TEXT = 8 << 20 }; /* bytes of ids at which a batch is emitted before it has all its rows */
+enum {
+  BATCH_TEXT = 8 << 20
+}; /* bytes of ids at which a batch is emitted before it has all its rows */
 
 static rdd_status no_memory(rdd_err *err) {
   return rdd_set(err, RDD_ENOMEM, "out of memory for a batch of ratings");

@@ -33,9 +33,8 @@ static rdd_status append_partition(void *arg, int64_t partition, const rdd_part 
   return st;
 }
 
-rdd_status job_save(job *j, rdd *r, const char *what, const job_input *input, const char *path,
-                    const job_table_spec *spec, job_table_file **file_out, rdd_counters *counters,
-                    rdd_err *err) {
+rdd_status job_save(job *j, rdd *r, const char *what, const char *path, const job_table_spec *spec,
+                    job_table_file **file_out, rdd_counters *counters, rdd_err *err) {
   rdd_status st = RDD_OK;
   job_table_file *file = NULL;
   if (j->comm->rank == 0)
@@ -44,8 +43,6 @@ rdd_status job_save(job *j, rdd *r, const char *what, const job_input *input, co
   if (st) goto done;
   rdd_run_opts opts = job_run_opts(j, what);
   st = rdd_visit(r, j->comm, &opts, append_partition, file, counters, err);
-  if (st) goto done;
-  st = job_input_check(input, counters, err);
 done:
   if (st) job_table_file_abandon(file);
   else *file_out = file;

@@ -11,13 +11,12 @@ extern const job_table_spec job_ratings_spec;
 
 /* Compute r and append its rows to a new file, not yet committed.         Collective.
  *   what      [in]  for the progress bar: "importing"
- *   input     [in]  whose limit of bad records holds
  *   file_out  [out] on rank 0; NULL elsewhere. Commit or abandon it.
- *   counters  [out] of the tasks
- * Fails as rdd_visit() does; RDD_EDATA where there are too many bad records. */
-RDD_MUST_CHECK rdd_status job_save(job *j, rdd *r, const char *what, const job_input *input,
-                                   const char *path, const job_table_spec *spec,
-                                   job_table_file **file_out, rdd_counters *counters, rdd_err *err);
+ *   counters  [out] of the tasks, or NULL
+ * Fails as rdd_visit() and job_table_file_append() do. */
+RDD_MUST_CHECK rdd_status job_save(job *j, rdd *r, const char *what, const char *path,
+                                   const job_table_spec *spec, job_table_file **file_out,
+                                   rdd_counters *counters, rdd_err *err);
 
 /* Commit on rank 0, with the same status on every rank.                   Collective. */
 RDD_MUST_CHECK rdd_status job_save_commit(job *j, job_table_file *file, rdd_err *err);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 
 enum {
   CHUNK_ROWS = 65536,
-  DICTIONARY_CHUNK = 4096,
+  DICTIONARY_SLAB = 4096,
   TEXT_BYTES = 1 << 20,
   NUMBER_BYTES = 40, /* the longest number, with its delimiter */
 };
@@ -101,7 +102,7 @@ static char *put_decimal(char *at, uint64_t digits, int places) {
  * ten are exact in double, so their quotient is within half an ulp of double of the decimal: rounding
  * it to float is right unless it lies on the middle between two floats. NULL: not done, ask libc. */
 static char *put_everyday_float(char *at, float x) {
-  static const double ten[] = {1e0, 1e1, 1e2, 1e3, 1e4,  1e5,  1e6,
+  static const double ten[] = {1e0, 1e1, 1e2, 1e3,  1e4,  1e5,  1e6,
                                1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13};
   if (!(x >= 1e-4f && x < 1e6f)) return NULL;
   int places = 5; /* of six digits, if x is in [1, 10) */
@@ -126,7 +127,7 @@ static char *put_float(char *at, float x) {
   if (size < 1e6f && size == (float)(uint32_t)size) return put_digits(at, (uint32_t)size);
   char *end = put_everyday_float(at, size);
   if (end) return end;
-  for (int digits = 6; digits <= 9; digits++) {
+  for (int digits = size < FLT_MIN ? 1 : 6; digits <= 9; digits++) {
     int n = snprintf(at, NUMBER_BYTES - 2, "%.*g", digits, (double)size);
     if (strtof(at, NULL) == size) return at + n;
   }
@@ -135,7 +136,7 @@ static char *put_float(char *at, float x) {
 
 static char *put_double(char *at, double x) {
   if (isnan(x)) return stpcpy(at, "nan");
-  for (int digits = 15; digits <= 17; digits++) {
+  for (int digits = fabs(x) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
     int n = snprintf(at, NUMBER_BYTES - 1, "%.*g", digits, x);
     if (strtod(at, NULL) == x) return at + n;
   }
@@ -206,10 +207,14 @@ static rdd_status text_header(job_table_file *f, rdd_err *err) {
 
 static char *put_number(char *at, rdd_type type, const rdd_column *column, int64_t row) {
   switch (type) {
-  case RDD_INT64: return put_int(at, ((const int64_t *)column->values)[row]);
-  case RDD_INT32: return put_int(at, ((const int32_t *)column->values)[row]);
-  case RDD_FLOAT32: return put_float(at, ((const float *)column->values)[row]);
-  default: return put_double(at, ((const double *)column->values)[row]);
+  case RDD_INT64:
+    return put_int(at, ((const int64_t *)column->values)[row]);
+  case RDD_INT32:
+    return put_int(at, ((const int32_t *)column->values)[row]);
+  case RDD_FLOAT32:
+    return put_float(at, ((const float *)column->values)[row]);
+  default:
+    return put_double(at, ((const double *)column->values)[row]);
   }
 }
 
@@ -261,19 +266,27 @@ static rdd_status text_finish(job_table_file *f, rdd_err *err) {
 /* Types of a column in the file and in memory; text is stored as codes. */
 static hid_t file_type(rdd_type type) {
   switch (type) {
-  case RDD_INT32: return H5T_STD_I32LE;
-  case RDD_FLOAT32: return H5T_IEEE_F32LE;
-  case RDD_FLOAT64: return H5T_IEEE_F64LE;
-  default: return H5T_STD_I64LE;
+  case RDD_INT32:
+    return H5T_STD_I32LE;
+  case RDD_FLOAT32:
+    return H5T_IEEE_F32LE;
+  case RDD_FLOAT64:
+    return H5T_IEEE_F64LE;
+  default:
+    return H5T_STD_I64LE;
   }
 }
 
 static hid_t memory_type(rdd_type type) {
   switch (type) {
-  case RDD_INT32: return H5T_NATIVE_INT32;
-  case RDD_FLOAT32: return H5T_NATIVE_FLOAT;
-  case RDD_FLOAT64: return H5T_NATIVE_DOUBLE;
-  default: return H5T_NATIVE_INT64;
+  case RDD_INT32:
+    return H5T_NATIVE_INT32;
+  case RDD_FLOAT32:
+    return H5T_NATIVE_FLOAT;
+  case RDD_FLOAT64:
+    return H5T_NATIVE_DOUBLE;
+  default:
+    return H5T_NATIVE_INT64;
   }
 }
 
@@ -319,11 +332,20 @@ static void range_add_real(column_range *r, double x) {
 static void range_add(column_range *r, rdd_type type, const void *values, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     switch (type) {
-    case RDD_INT64: range_add_int(r, ((const int64_t *)values)[i]); break;
-    case RDD_INT32: range_add_int(r, ((const int32_t *)values)[i]); break;
-    case RDD_FLOAT32: range_add_real(r, (double)((const float *)values)[i]); break;
-    case RDD_FLOAT64: range_add_real(r, ((const double *)values)[i]); break;
-    case RDD_UTF8: return; /* codes have no range */
+    case RDD_INT64:
+      range_add_int(r, ((const int64_t *)values)[i]);
+      break;
+    case RDD_INT32:
+      range_add_int(r, ((const int32_t *)values)[i]);
+      break;
+    case RDD_FLOAT32:
+      range_add_real(r, (double)((const float *)values)[i]);
+      break;
+    case RDD_FLOAT64:
+      range_add_real(r, ((const double *)values)[i]);
+      break;
+    case RDD_UTF8:
+      return; /* codes have no range */
     }
   }
 }
@@ -384,17 +406,17 @@ static rdd_status h5_write_dictionary(job_table_file *f, int c, rdd_err *err) {
   snprintf(name, sizeof(name), "%s_dictionary", dataset_name(f, c));
   const char **text = NULL;
   hid_t dataset = H5I_INVALID_HID, type = job_h5_text_type();
-  rdd_status st = job_h5_dataset(&dataset, f->h5.group, name, type, count, 0, DICTIONARY_CHUNK,
-                                 "texts that the codes of the column stand for: code 0 is the first",
-                                 NULL, err);
+  rdd_status st = job_h5_dataset(
+      &dataset, f->h5.group, name, type, count, 0, 0,
+      "texts that the codes of the column stand for: code 0 is the first", NULL, err);
   if (st) goto done;
-  text = rdd_alloc(DICTIONARY_CHUNK, sizeof(*text));
+  text = rdd_alloc(DICTIONARY_SLAB, sizeof(*text));
   if (!text) {
     st = rdd_set(err, RDD_ENOMEM, "out of memory for dictionary %s", name);
     goto done;
   }
-  for (int64_t first = 0; first < count && !st; first += DICTIONARY_CHUNK) {
-    int64_t n = count - first < DICTIONARY_CHUNK ? count - first : DICTIONARY_CHUNK;
+  for (int64_t first = 0; first < count && !st; first += DICTIONARY_SLAB) {
+    int64_t n = count - first < DICTIONARY_SLAB ? count - first : DICTIONARY_SLAB;
     for (int64_t i = 0; i < n; i++) text[i] = job_dictionary_text(d, first + i);
     st = job_h5_write_rows(dataset, type, first, n, text, err);
   }

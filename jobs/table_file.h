@@ -8,11 +8,11 @@
 typedef struct job_table_file job_table_file;
 
 typedef struct job_table_spec {
-  const char *group;         /* HDF5 group: "/ratings" */
-  const char *kind;          /* file attribute "kind": "ratings", "predictions", "recommendations" */
-  const char *description;   /* of the group */
+  const char *group;       /* HDF5 group: "/ratings" */
+  const char *kind;        /* file attribute "kind": "ratings", "predictions", "recommendations" */
+  const char *description; /* of the group */
   const char *const *column_description; /* [columns] of the datasets */
-  int id_columns;            /* so many first columns are ids, whose distinct values are counted */
+  int id_columns; /* so many first columns are ids, whose distinct values are counted */
 } job_table_spec;
 
 /* Open `path` for rows of a schema; ".h5"/".hdf5" is HDF5, ".csv"/".tsv" text with a header line,

@@ -11,7 +11,8 @@
 static struct {
   bool speaks, quiet, terminal;
   bool line_open;    /* a progress line is on the terminal */
-  double started;    /* when the current progress began */
+  const char *what;  /* the current progress, and when it began */
+  double started;
   double last;       /* when it was last printed */
   int64_t last_done;
 } ui;
@@ -59,7 +60,8 @@ void job_warn(const char *format, ...) {
 void job_progress(const char *what, int64_t done, int64_t total, const char *unit) {
   if (!ui.speaks || ui.quiet || total <= 0) return;
   double now = job_now();
-  if (done == 0 || done < ui.last_done) {
+  if (done == 0 || what != ui.what || done < ui.last_done) {
+    ui.what = what;
     ui.started = now;
     ui.last = ui.terminal ? 0 : now;
   }

@@ -30,7 +30,7 @@ typedef struct als_params {
 typedef struct als_iteration {
   int iteration;     /* 1 is the first */
   double rmse_train; /* over all ratings, with the factors of this iteration */
-  double rmse_test;  /* NaN without a test part */
+  double rmse_test;  /* not clamped; NaN without a test part */
   double objective;  /* squared error + regularisation */
   double seconds;    /* wall time of the iteration, test included */
 } als_iteration;
@@ -56,7 +56,9 @@ RDD_MUST_CHECK rdd_status als_fit(rdd_comm *comm, als_problem *problem, const al
                                   als_iteration *history, int *done_out, rdd_err *err);
 
 /* One half-step: solve the rows of `side` against the factors of the other.  Collective.
- *   error_out  [out] sum over all ratings of the squared error with the new rows, or NULL
+ * A row without ratings becomes zeros. On failure the rows of `side` are undefined.
+ *   error_out  [out] sum over all ratings of the squared error with the new rows (before they are
+ *                    rounded to float32), or NULL
  *   norm_out   [out] sum over rows of n * |x|^2, or NULL */
 RDD_MUST_CHECK rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side,
                                         double reg_param, als_model *model, double *error_out,

@@ -1,7 +1,8 @@
 /* A model: for each side the sorted ids and a row of k factors, perhaps a bias; a global mean.
  *
- *   prediction(u, i) = mean + bias_u + bias_i + x_u . y_i       (mean and biases are 0 without
- * --bias)
+ *   prediction(u, i) = mean + bias_u + bias_i + x_u . y_i
+ *
+ * Mean and biases are 0 for a model that was fitted without biases.
  *
  * Factor tables are kept once per node; each rank writes only the rows it owns. */
 #ifndef ALS_MODEL_H

@@ -24,7 +24,8 @@ void als_normal_reset(als_normal *ne);
 void als_normal_clear(als_normal *ne);
 
 /* Add n ratings: gather the factors of their columns into the panel, update the Gram matrix by rank
- * ALS_PANEL_ROWS at a time (never by rank 1) and the right-hand side. */
+ * ALS_PANEL_ROWS at a time (never by rank 1) and the right-hand side. Panels are cut from the first
+ * entry of the call, so the bits of the sums are those of the row only if the row is added at once. */
 void als_normal_add(als_normal *ne, const als_entry *entry, int64_t n, const float *factors);
 
 /* Solve (gram + ridge I) x = rhs by Cholesky; x_out in double, gram is destroyed.

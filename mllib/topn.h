@@ -13,7 +13,8 @@ enum { ALS_TOPN_ROWS = 64 };
  *                  has to own all of `row`
  *   top      [in]  how many, >= 1
  *   column_out, score_out [out] [n_rows][top] best first, ties by smaller dense index; where fewer
- *                  columns are left, the rest is -1 and NaN
+ *                  columns are left, the rest is -1 and NaN. Scores are als_model_predict()'s;
+ *                  which columns win is decided by a float32 GEMM
  * Fails with RDD_ENOMEM. */
 RDD_MUST_CHECK rdd_status als_topn(const als_model *model, int side, const int64_t *row,
                                    int64_t n_rows, const als_side *seen, int top,

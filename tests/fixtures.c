@@ -42,8 +42,10 @@ static const uint64_t JAVA_MULTIPLIER = 0x5deece66du, JAVA_MASK = (1ull << 48) -
 
 void fx_seed(fx_random *random, fx_kind kind, int64_t seed) {
   *random = (fx_random){.kind = kind};
-  if (kind == FX_JAVA) random->state = ((uint64_t)seed ^ JAVA_MULTIPLIER) & JAVA_MASK;
-  else random->state = spark_hash_seed(seed, kind == FX_XORSHIFT_2 ? 64 : 8);
+  if (kind == FX_JAVA)
+    random->state = ((uint64_t)seed ^ JAVA_MULTIPLIER) & JAVA_MASK;
+  else
+    random->state = spark_hash_seed(seed, kind == FX_XORSHIFT_2 ? 64 : 8);
 }
 
 static int32_t next(fx_random *random, int bits) {
@@ -152,8 +154,10 @@ void fx_explicit(int users, int items, int rank, double noise, fx_list *train, f
       float r = 0;
       if (draw >= 0.9) continue;
       for (int f = 0; f < rank; f++) r += x[u * rank + f] * y[i * rank + f];
-      if (draw < 0.6) fx_add(train, user[u], item[i], r + (float)(noise * fx_gaussian(&random)));
-      else fx_add(test, user[u], item[i], r);
+      if (draw < 0.6)
+        fx_add(train, user[u], item[i], r + (float)(noise * fx_gaussian(&random)));
+      else
+        fx_add(test, user[u], item[i], r);
     }
   }
 }
@@ -294,8 +298,8 @@ bool fx_open(fx_fit *fit, rdd_comm *comm, const fx_setup *setup) {
   als_ids *ids[2] = {NULL, NULL};
   int64_t cold = -1;
   *fit = (fx_fit){0};
-  rdd_parts *parts =
-      fx_parts(setup->train, setup->partitions, setup->batch_rows, setup->text, comm);
+  rdd_parts *parts = fx_parts(setup->train, setup->partitions, setup->batch_rows, setup->text,
+                              comm);
   bool ok = TK_OK(als_ids_build(comm, parts, ALS_USERS, &ids[ALS_USERS], &err), &err) &&
             TK_OK(als_ids_build(comm, parts, ALS_ITEMS, &ids[ALS_ITEMS], &err), &err);
   const als_ids *const known[2] = {ids[0], ids[1]};

@@ -1,0 +1,17 @@
+check_PROGRAMS += tests/jobs_input.unit
+tests_jobs_input_unit_SOURCES = %D%/jobs_input.c
+tests_jobs_input_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS) $(ZLIB_CFLAGS)
+tests_jobs_input_unit_LDADD = $(JOB_TEST_LIBS)
+
+check_PROGRAMS += tests/jobs_number.unit
+tests_jobs_number_unit_SOURCES = %D%/jobs_number.c
+tests_jobs_number_unit_LDADD = $(JOB_TEST_LIBS)
+
+check_PROGRAMS += tests/jobs_files.unit
+tests_jobs_files_unit_SOURCES = %D%/jobs_files.c
+tests_jobs_files_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS)
+tests_jobs_files_unit_LDADD = $(JOB_TEST_LIBS)
+
+check_PROGRAMS += tests/jobs_generate.unit
+tests_jobs_generate_unit_SOURCES = %D%/jobs_generate.c
+tests_jobs_generate_unit_LDADD = $(JOB_TEST_LIBS)

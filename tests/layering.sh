@@ -57,7 +57,7 @@ includes() {
   shift
   pattern=$(printf '%s|' "$@")
   result "only $* may include $header" \
-    "$(cd "$src" && grep -nE "^ *# *include *[<\"]$header[>\"]" rdd/*.[ch] mllib/*.[ch] \
+    "$(cd "$src" && grep -nE "^ *# *include *[<\"]${header}[>\"]" rdd/*.[ch] mllib/*.[ch] \
       mpi_bridge/*.[ch] jobs/*.[ch] tests/*.[ch] | grep -vE "^(${pattern%|})/")"
 }
 
@@ -65,9 +65,9 @@ echo 1..12
 archive rdd/librdd.a rdd "$MPI|$HDF5|$BLAS|$OPENMP|$ZLIB|als_|gang_|job_|$TALK"
 archive mllib/libmllib.a als "$MPI|$HDF5|$ZLIB|gang_|job_|$TALK"
 archive mpi_bridge/libmpi_bridge.a gang "$HDF5|$BLAS|$OPENMP|$ZLIB|als_|job_"
-archive jobs/libjobs.a job "$MPI|$BLAS"
+archive jobs/libjobs.a job "$MPI"
 includes mpi.h mpi_bridge
 includes hdf5.h jobs tests
-includes '(cblas|lapacke).h' mllib
+includes '(cblas|lapacke).h' mllib tests
 includes 'jobs/.*' jobs tests
 exit $failed

@@ -1,0 +1,38 @@
+# mllib: numerics against oracles and published numbers, then ranks as threads. No MPI.
+mllib_fixtures = %D%/fixtures.c %D%/fixtures.h
+mllib_oracle = %D%/oracle.c %D%/oracle.h
+check_PROGRAMS += \
+  %D%/mllib_als.unit \
+  %D%/mllib_als_threads.unit \
+  %D%/mllib_ids.unit \
+  %D%/mllib_ids_threads.unit \
+  %D%/mllib_normal.unit \
+  %D%/mllib_spark.unit \
+  %D%/mllib_topn.unit
+
+%C%_mllib_als_unit_SOURCES = %D%/mllib_als.c $(mllib_fixtures) $(mllib_oracle)
+%C%_mllib_als_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
+%C%_mllib_als_unit_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+%C%_mllib_als_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_als_threads_unit_SOURCES = %D%/mllib_als_threads.c $(mllib_fixtures)
+%C%_mllib_als_threads_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
+%C%_mllib_als_threads_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_ids_unit_SOURCES = %D%/mllib_ids.c $(mllib_fixtures)
+%C%_mllib_ids_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_ids_threads_unit_SOURCES = %D%/mllib_ids_threads.c $(mllib_fixtures)
+%C%_mllib_ids_threads_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_normal_unit_SOURCES = %D%/mllib_normal.c $(mllib_fixtures) $(mllib_oracle)
+%C%_mllib_normal_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_spark_unit_SOURCES = %D%/mllib_spark.c $(mllib_fixtures)
+%C%_mllib_spark_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
+%C%_mllib_spark_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_topn_unit_SOURCES = %D%/mllib_topn.c $(mllib_fixtures)
+%C%_mllib_topn_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
+%C%_mllib_topn_unit_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
+%C%_mllib_topn_unit_LDADD = $(MLLIB_TEST_LIBS)

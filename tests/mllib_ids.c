@@ -44,7 +44,8 @@ static void ids_are_sorted_and_distinct(void) {
 
 /* One batch of one text column in a partition of its own, its offsets not beginning at 0. */
 static void text_ids_by_bytes_shorter_first(void) {
-  static const char bytes[] = "??beeb\xc3\xa9" "abB";
+  static const char bytes[] = "??beeb\xc3\xa9"
+                              "abB";
   static const int32_t offsets[] = {2, 3, 5, 5, 8, 10, 11}; /* b, ee, "", b + e acute, ab, B */
   static const char *const sorted[] = {"", "B", "ab", "b", "b\xc3\xa9", "ee"};
   rdd_err err = {0};
@@ -131,7 +132,6 @@ static void check_owners(int64_t rows, const int64_t *nnz, int k, int ranks) {
     for (int64_t i = als_blocks_row(&blocks, r); i < als_blocks_row(&blocks, r + 1); i++)
       if (als_blocks_rank(&blocks, i) != r) TK_CHECK(!"the owner of a row is its rank");
     total += cost;
-    blocks.size = ranks;
   }
   TK_CHECK(als_blocks_row(&blocks, 0) == 0 && als_blocks_row(&blocks, ranks) == rows);
   for (int r = 0; r < ranks; r++) {

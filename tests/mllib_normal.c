@@ -71,7 +71,7 @@ static void collinear_factors_are_singular(void) {
 /* Rows that end inside a panel, at its edge, and just after it. */
 static void panels_agree_with_the_oracle(void) {
   enum { K = 9, COLUMNS = 40, MOST = 3 * ALS_PANEL_ROWS + 5 };
-  static const int64_t length[] = {1, 20, ALS_PANEL_ROWS - 1, ALS_PANEL_ROWS, ALS_PANEL_ROWS + 1,
+  static const int64_t length[] = {1,   20, ALS_PANEL_ROWS - 1, ALS_PANEL_ROWS, ALS_PANEL_ROWS + 1,
                                    MOST};
   float factors[COLUMNS * K];
   double wide[COLUMNS * K], want[K], x[K];

@@ -117,8 +117,7 @@ static void low_rank_tests(void) {
     for (int v = 0; v < 2; v++) {
       fx_fit fit;
       if (fit_as_spark(&fit, comm, &list, row[i].k, 0.01, 15, release[v], row[i].user_blocks)) {
-        double error =
-            largest_error(fit.model, truth, row[i].users, row[i].items, row[i].shift);
+        double error = largest_error(fit.model, truth, row[i].users, row[i].items, row[i].shift);
         TK_CHECK(error <= row[i].bound);
         if (row[i].measured[v] > 0) TK_NEAR(error, row[i].measured[v], 0.0001);
       }
@@ -142,17 +141,22 @@ static void doctest_predictions(void) {
     int version, iterations, user, item;
     double value, tolerance;
   } want[] = {
-      {0, 5, 0, 2, -0.13807615637779236, 0}, {0, 5, 1, 0, 2.6258413791656494, 0},
-      {0, 5, 2, 0, -1.5018409490585327, 0},  {0, 5, 0, 0, 3.910, .0005},
-      {0, 5, 0, 1, 1.992, .0005},            {1, 5, 0, 0, 3.910, .0005},
-      {1, 5, 0, 1, 1.997, .001},             {1, 5, 0, 2, .692, .001},
+      {0, 5, 0, 2, -0.13807615637779236, 0},
+      {0, 5, 1, 0, 2.6258413791656494, 0},
+      {0, 5, 2, 0, -1.5018409490585327, 0},
+      {0, 5, 0, 0, 3.910, .0005},
+      {0, 5, 0, 1, 1.992, .0005},
+      {1, 5, 0, 0, 3.910, .0005},
+      {1, 5, 0, 1, 1.997, .001},
+      {1, 5, 0, 2, .692, .001},
   };
   rdd_comm *comm = one();
   fx_list list = {0};
   doctest_ratings(&list);
   for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
     fx_fit fit;
-    if (fit_as_spark(&fit, comm, &list, 10, 0.1, want[i].iterations, release[want[i].version], 10)) {
+    if (fit_as_spark(&fit, comm, &list, 10, 0.1, want[i].iterations, release[want[i].version],
+                     10)) {
       double tolerance = want[i].tolerance > 0 ? want[i].tolerance : 1e-5 * fabs(want[i].value);
       TK_NEAR(als_model_predict(fit.model, want[i].user, want[i].item), want[i].value, tolerance);
     }

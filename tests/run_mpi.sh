@@ -4,6 +4,8 @@
 #   MPI_TEST_SIZES    numbers of ranks       (1 2 3 4)
 #   MPI_TEST_TIMEOUT  seconds for each run   (60)
 set -u
+# shellcheck source=build-aux/mpi-env.sh
+. "$(dirname "$0")/../build-aux/mpi-env.sh"
 program=$1
 sizes=${MPI_TEST_SIZES:-1 2 3 4}
 limit=${MPI_TEST_TIMEOUT:-60}

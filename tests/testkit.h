@@ -33,13 +33,16 @@ int tk_comm_main(const char *suite, const tk_comm_case *cases, int n, rdd_comm *
 /* Record a check; returns condition. */
 bool tk_check(bool condition, const char *text, const char *file, int line);
 
-#define TK_CHECK(condition)  tk_check((condition), #condition, __FILE__, __LINE__)
+#define TK_CHECK(condition) tk_check((condition), #condition, __FILE__, __LINE__)
 /* Status is OK, with the error's message printed where it is not. */
-#define TK_OK(status, err)   tk_check_ok((status), (err), #status, __FILE__, __LINE__)
-#define TK_NEAR(a, b, tolerance) tk_check_near((a), (b), (tolerance), #a " ~ " #b, __FILE__, __LINE__)
+#define TK_OK(status, err) tk_check_ok((status), (err), #status, __FILE__, __LINE__)
+#define TK_NEAR(a, b, tolerance)                                                                   \
+  tk_check_near((a), (b), (tolerance), #a " ~ " #b, __FILE__, __LINE__)
 
-bool tk_check_ok(rdd_status status, const rdd_err *err, const char *text, const char *file, int line);
-bool tk_check_near(double a, double b, double tolerance, const char *text, const char *file, int line);
+bool tk_check_ok(rdd_status status, const rdd_err *err, const char *text, const char *file,
+                 int line);
+bool tk_check_near(double a, double b, double tolerance, const char *text, const char *file,
+                   int line);
 
 /* A fresh directory for this test program's files, removed at its end. */
 const char *tk_tmpdir(void);

@@ -1,0 +1,32 @@
+# Tests of the program als from outside: alone, under mpirun, and in the hands of an adversary.
+cli_tests = \
+  %D%/cli_bad.sh \
+  %D%/cli_formats.sh \
+  %D%/cli_golden.sh \
+  %D%/cli_movielens.sh \
+  %D%/cli_pipeline.sh \
+  %D%/cli_same_bits.sh \
+  %D%/cli_signals.sh
+EXTRA_DIST += $(cli_tests) %D%/cli_lib.sh
+TESTS += $(cli_tests)
+cli_helpers =
+
+if HAVE_CUNIT
+check_PROGRAMS += %D%/jobs_cli.unit
+%C%_jobs_cli_unit_SOURCES = %D%/jobs_cli.c
+%C%_jobs_cli_unit_LDADD = $(JOB_TEST_LIBS)
+
+# Programs that the scripts call, which are no tests themselves.
+cli_helpers += %D%/model_sum %D%/spark_start
+%C%_model_sum_SOURCES = %D%/model_sum.c
+%C%_model_sum_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS)
+%C%_model_sum_LDADD = $(JOB_LIBS)
+%C%_spark_start_SOURCES = %D%/spark_start.c %D%/fixtures.c %D%/fixtures.h
+%C%_spark_start_LDADD = $(JOB_TEST_LIBS)
+endif
+EXTRA_PROGRAMS += %D%/model_sum %D%/spark_start
+CLEANFILES += $(EXTRA_PROGRAMS)
+
+%D%/cli_bad.log %D%/cli_formats.log %D%/cli_golden.log %D%/cli_movielens.log \
+%D%/cli_pipeline.log %D%/cli_same_bits.log %D%/cli_signals.log: als$(EXEEXT) $(cli_helpers)
+check-build: $(cli_helpers)

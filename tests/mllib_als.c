@@ -1,0 +1,596 @@
+/* The fit on one rank: against the dense oracle, and properties that any ALS has to have. */
+#include "mllib/als.h"
+#include "mllib/topn.h"
+#include "rdd/memory.h"
+#include "tests/fixtures.h"
+#include "tests/oracle.h"
+#include "tests/testkit.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+static rdd_comm *one(void) {
+  rdd_err err = {0};
+  rdd_comm *comm = NULL;
+  TK_OK(rdd_comm_single(&comm, &err), &err);
+  return comm;
+}
+
+static float *factors(const als_model *model, int side) {
+  return rdd_table_data(model->side[side].factors);
+}
+
+static size_t factor_count(const als_model *model, int side) {
+  return (size_t)model->side[side].ids->n * (size_t)model->k;
+}
+
+/* The ratings of a side (all of it: one rank) as the oracle wants them. */
+static oracle_rating *oracle_ratings(const als_side *side) {
+  oracle_rating *out = rdd_alloc((size_t)side->start[side->rows], sizeof *out);
+  for (int64_t r = 0; r < side->rows; r++)
+    for (int64_t e = side->start[r]; e < side->start[r + 1]; e++)
+      out[e] = (oracle_rating){r, side->entry[e].column, side->entry[e].value};
+  return out;
+}
+
+static double *widen(const als_model *model, int side) {
+  size_t n = factor_count(model, side);
+  double *out = rdd_alloc(n, sizeof *out);
+  for (size_t i = 0; i < n; i++) out[i] = factors(model, side)[i];
+  return out;
+}
+
+static void agrees_with_the_oracle(void) {
+  enum { K = 5, ITERATIONS = 3 };
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit;
+  fx_planted(40, 30, 3, 12, 0.3, &list);
+  fx_setup setup = {.train = &list, .partitions = 2, .batch_rows = 50, .seed = 4};
+  setup.params = (als_params){.rank = K, .reg_param = 0.05, .max_iter = ITERATIONS};
+  if (fx_open(&fit, comm, &setup)) {
+    double *x[2] = {widen(fit.model, 0), widen(fit.model, 1)};
+    oracle_rating *r[2];
+    for (int s = 0; s < 2; s++) r[s] = oracle_ratings(&fit.problem.side[s]);
+    for (int i = 0; i < ITERATIONS; i++)
+      for (int s = 1; s >= 0; s--)
+        oracle_half_step(r[s], list.n, fit.problem.side[s].rows, K, 0.05, x[!s], x[s]);
+    if (fx_run(&fit, comm, &setup)) {
+      for (int s = 0; s < 2; s++)
+        for (size_t i = 0; i < factor_count(fit.model, s); i++)
+          TK_NEAR(factors(fit.model, s)[i], x[s][i], 1e-5);
+      double objective = oracle_objective(r[0], list.n, K, 0.05, x[0], x[1]);
+      double squares = oracle_objective(r[0], list.n, K, 0, x[0], x[1]);
+      TK_CHECK(fit.iterations == ITERATIONS);
+      TK_NEAR(fit.history[2].objective, objective, 1e-6 * objective);
+      TK_NEAR(fit.history[2].rmse_train, sqrt(squares / (double)list.n), 1e-6);
+      TK_NEAR(fx_rmse(fit.model, &list), sqrt(squares / (double)list.n), 1e-6);
+      TK_CHECK(isnan(fit.history[2].rmse_test));
+    }
+    for (int s = 0; s < 2; s++) {
+      rdd_free(x[s]);
+      rdd_free(r[s]);
+    }
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static void objective_never_rises(void) {
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_planted(70, 50, 4, 15, 0.5, &list);
+  for (int bias = 0; bias < 2; bias++) {
+    for (int k = 1; k <= 12; k += 11) {
+      fx_fit fit;
+      fx_setup setup = {.train = &list, .partitions = 2, .batch_rows = 100};
+      setup.params = (als_params){
+          .rank = k, .reg_param = 0.02, .max_iter = 25, .bias = bias, .bias_reg = 5};
+      if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
+        for (int i = 1; i < 25; i++)
+          TK_CHECK(fit.history[i].objective <= fit.history[i - 1].objective * (1 + 1e-6));
+        TK_CHECK(fit.history[24].objective < 0.99 * fit.history[0].objective);
+        TK_NEAR(fit.history[24].rmse_train, fx_rmse(fit.model, &list), 1e-5);
+      }
+      fx_close(&fit);
+    }
+  }
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static void planted_model_is_recovered(void) {
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit;
+  double *truth = NULL, worst = 0;
+  fx_low_rank(60, 50, 3, 0.5, &list, &truth);
+  fx_setup setup = {.train = &list, .partitions = 2, .batch_rows = 1000, .seed = 1};
+  setup.params = (als_params){.rank = 3, .reg_param = 1e-5, .max_iter = 60};
+  if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
+    for (int u = 0; u < 60; u++)
+      for (int i = 0; i < 50; i++)
+        worst = fmax(worst, fabs(als_model_predict(fit.model, u, i) - truth[u * 50 + i]));
+    TK_NEAR(worst, 0, 0.01);
+  }
+  fx_close(&fit);
+  rdd_free(truth);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+/* Give ids in the other order; every row starts where it did, and has to end where it did. */
+static void permuting_ids_permutes_factors(void) {
+  enum { K = 4 };
+  rdd_comm *comm = one();
+  fx_list list = {0}, other = {0};
+  fx_fit a, b;
+  fx_planted(30, 20, 2, 10, 0.2, &list);
+  for (int64_t r = 0; r < list.n; r++)
+    fx_add(&other, -list.at[r].user, -list.at[r].item, list.at[r].value);
+  fx_setup setup = {.train = &list, .partitions = 2, .batch_rows = 64};
+  setup.params = (als_params){.rank = K, .reg_param = 0.1, .max_iter = 5};
+  bool ok = fx_open(&a, comm, &setup);
+  setup.train = &other;
+  ok &= fx_open(&b, comm, &setup);
+  if (ok) {
+    int64_t n = a.model->side[ALS_USERS].ids->n;
+    for (int64_t u = 0; u < n; u++)
+      memcpy(factors(b.model, ALS_USERS) + (n - 1 - u) * K, als_model_row(a.model, ALS_USERS, u),
+             K * sizeof(float));
+    ok = fx_run(&b, comm, &setup);
+    setup.train = &list;
+    ok &= fx_run(&a, comm, &setup);
+  }
+  for (int s = 0; ok && s < 2; s++) {
+    int64_t n = a.model->side[s].ids->n;
+    for (int64_t i = 0; i < n; i++)
+      for (int j = 0; j < K; j++)
+        TK_NEAR(als_model_row(a.model, s, i)[j], als_model_row(b.model, s, n - 1 - i)[j], 1e-5);
+  }
+  fx_close(&a);
+  fx_close(&b);
+  fx_reset(&list);
+  fx_reset(&other);
+  rdd_comm_close(comm);
+}
+
+static void singular_row_is_named(void) {
+  rdd_err err = {0};
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit;
+  int done = -1;
+  /* item 40 has one rating, too few for two factors without a penalty; so has item 70 */
+  for (int u = 0; u < 6; u++)
+    for (int i = 0; i < 4; i++) fx_add(&list, 100 + u, 10 * i, (float)(1 + (u * i) % 5));
+  fx_add(&list, 100, 40, 3);
+  fx_add(&list, 101, 70, 3);
+  fx_setup setup = {.train = &list, .partitions = 1, .batch_rows = 64};
+  setup.params = (als_params){.rank = 2, .max_iter = 3};
+  if (fx_open(&fit, comm, &setup)) {
+    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, NULL, NULL, fit.history, &done,
+                     &err) == RDD_ESINGULAR);
+    TK_CHECK(err.detail[0] == ALS_ITEMS && err.detail[1] == 4);
+    TK_CHECK(strstr(err.message, "item 40 (dense index 4, ratings: 1)") != NULL);
+    TK_CHECK(strstr(err.message, "raise --reg-param") != NULL);
+    TK_CHECK(done == -1);
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static void infinite_factors_are_singular(void) {
+  rdd_err err = {0};
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit;
+  fx_add(&list, 0, 0, 1);
+  fx_add(&list, 1, 1, INFINITY);
+  fx_setup setup = {.train = &list, .partitions = 1, .batch_rows = 64};
+  setup.params = (als_params){.rank = 1, .max_iter = 1, .reg_param = 1};
+  if (fx_open(&fit, comm, &setup)) {
+    TK_CHECK(als_half_step(comm, &fit.problem.side[ALS_ITEMS], ALS_ITEMS, 1, fit.model, NULL, NULL,
+                           &err) == RDD_ESINGULAR);
+    TK_CHECK(err.detail[0] == ALS_ITEMS && err.detail[1] == 1);
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static void biases_are_damped_means(void) {
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit;
+  fx_add(&list, 0, 0, 5);
+  fx_add(&list, 0, 1, 1);
+  fx_add(&list, 1, 0, 3);
+  fx_setup setup = {.train = &list, .test = &list, .partitions = 1, .batch_rows = 64};
+  setup.params = (als_params){.rank = 1, .bias = true, .bias_reg = 2};
+  if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
+    const als_model *model = fit.model;
+    const float *user = rdd_table_data(model->side[ALS_USERS].bias);
+    const float *item = rdd_table_data(model->side[ALS_ITEMS].bias);
+    TK_NEAR(model->mean, 3, 1e-12);
+    TK_NEAR(item[0], 2.0 / 4, 1e-7); /* (2 + 0) / (2 + 2) */
+    TK_NEAR(item[1], -2.0 / 3, 1e-7);
+    TK_NEAR(user[0], (1.5 - 4.0 / 3) / 4, 1e-7); /* (2 - .5) + (-2 + 2/3), over 2 + 2 */
+    TK_NEAR(user[1], -0.5 / 3, 1e-7);
+    const als_entry *first = fit.problem.side[ALS_USERS].entry;
+    TK_NEAR(first[0].value, 5 - 3.5 - user[0], 1e-6);
+    for (int64_t e = 0; e < 3; e++) { /* both sides hold the same residuals: items 0, 0, 1 */
+      const als_entry *entry = &fit.problem.side[ALS_ITEMS].entry[e];
+      TK_CHECK(entry->value == first[e == 0 ? 0 : e == 1 ? 2 : 1].value);
+    }
+    TK_CHECK(model->rating_min == 1 && model->rating_max == 5 && fit.iterations == 0);
+    memset(factors(model, ALS_USERS), 0, 2 * sizeof(float));
+    TK_NEAR(als_model_predict(model, 0, 1), 3 + user[0] + item[1], 1e-6);
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static void evaluation_clamps_where_asked(void) {
+  rdd_err err = {0};
+  rdd_comm *comm = one();
+  fx_list train = {0};
+  fx_fit fit;
+  als_error plain, clamped;
+  for (int i = 0; i < 4; i++) fx_add(&train, i, i, (float)(1 + i));
+  fx_setup setup = {.train = &train, .test = &train, .partitions = 2, .batch_rows = 64};
+  setup.params.rank = 1;
+  if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
+    for (int i = 0; i < 4; i++) factors(fit.model, 0)[i] = 1;
+    for (int i = 0; i < 4; i++) factors(fit.model, 1)[i] = (float)(4 * i - 2); /* -2, 2, 6, 10 */
+    TK_OK(als_evaluate(comm, fit.model, &fit.test, false, &plain, &err), &err);
+    TK_OK(als_evaluate(comm, fit.model, &fit.test, true, &clamped, &err), &err);
+    TK_CHECK(plain.n == 4 && clamped.n == 4);
+    TK_NEAR(plain.squared, 9 + 0 + 9 + 36, 1e-9);
+    TK_NEAR(plain.absolute, 3 + 0 + 3 + 6, 1e-9);
+    TK_NEAR(clamped.squared, 0 + 0 + 1 + 0, 1e-9); /* clamped to 1, 2, 4, 4 */
+    TK_NEAR(clamped.absolute, 1, 1e-9);
+    TK_CHECK(isnan(als_model_predict(fit.model, -1, 0)));
+    TK_CHECK(isnan(als_model_predict(fit.model, 0, -1)));
+  }
+  fx_close(&fit);
+  fx_reset(&train);
+  rdd_comm_close(comm);
+}
+
+static void test_error_is_followed(void) {
+  rdd_comm *comm = one();
+  fx_list train = {0}, test = {0};
+  fx_fit fit;
+  fx_explicit(20, 40, 2, 0.01, &train, &test);
+  fx_setup setup = {.train = &train, .test = &test, .partitions = 2, .batch_rows = 64};
+  setup.params = (als_params){.rank = 3, .max_iter = 4, .reg_param = 0.01};
+  if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
+    TK_NEAR(fit.history[3].rmse_test, fx_rmse(fit.model, &test), 1e-12);
+    TK_CHECK(fit.history[3].rmse_test > 0 && fit.history[3].iteration == 4);
+  }
+  fx_close(&fit);
+  fx_reset(&train);
+  fx_reset(&test);
+  rdd_comm_close(comm);
+}
+
+/* Rows that the blocks have but the ratings do not: all zeros. */
+static void row_without_ratings_is_zero(void) {
+  rdd_err err = {0};
+  rdd_comm *comm = one();
+  fx_list train = {0}, few = {0};
+  fx_fit fit;
+  double error = -1, norm = -1;
+  for (int u = 0; u < 3; u++) fx_add(&train, u, 0, 2);
+  fx_add(&few, 1, 0, 2);
+  fx_setup setup = {.train = &train, .test = &few, .partitions = 1, .batch_rows = 64};
+  setup.params.rank = 1;
+  if (fx_open(&fit, comm, &setup)) {
+    factors(fit.model, ALS_ITEMS)[0] = 1;
+    TK_OK(als_half_step(comm, &fit.test, ALS_USERS, 1, fit.model, &error, &norm, &err), &err);
+    const float *x = factors(fit.model, ALS_USERS);
+    TK_CHECK(x[0] == 0 && x[1] == 1 && x[2] == 0); /* 2 / (1 + 1) */
+    TK_NEAR(error, 1, 1e-12);
+    TK_NEAR(norm, 1, 1e-12);
+  }
+  fx_close(&fit);
+  fx_reset(&train);
+  fx_reset(&few);
+  rdd_comm_close(comm);
+}
+
+static void initial_factors_are_keyed_by_id(void) {
+  enum { K = 7 };
+  rdd_comm *comm = one();
+  fx_list a = {0}, b = {0};
+  fx_fit small, large;
+  for (int i = 0; i < 50; i++) fx_add(&b, i, i, 1);
+  for (int i = 20; i < 50; i += 3) fx_add(&a, i, i, 1);
+  fx_setup setup = {.train = &a, .partitions = 1, .batch_rows = 64, .seed = 9};
+  setup.params.rank = K;
+  bool ok = fx_open(&small, comm, &setup);
+  setup.train = &b;
+  ok &= fx_open(&large, comm, &setup);
+  double mean = 0;
+  for (int s = 0; ok && s < 2; s++) {
+    for (int i = 0; i < 10; i++)
+      TK_CHECK(memcmp(als_model_row(small.model, s, i), als_model_row(large.model, s, 20 + 3 * i),
+                      K * sizeof(float)) == 0);
+    for (int i = 0; i < 50; i++) {
+      double squares = 0;
+      for (int j = 0; j < K; j++) {
+        double x = als_model_row(large.model, s, i)[j];
+        squares += x * x;
+        mean += x / (2 * 50 * K);
+      }
+      TK_NEAR(squares, 1, 1e-6);
+    }
+  }
+  TK_NEAR(mean, 0, 0.06); /* signs are mixed: standard error 0.014 */
+  TK_CHECK(ok && memcmp(factors(large.model, 0), factors(large.model, 1), K * sizeof(float)) != 0);
+  fx_close(&small);
+  fx_close(&large);
+  fx_reset(&a);
+  fx_reset(&b);
+  rdd_comm_close(comm);
+}
+
+static void start_factors_are_copied_by_id(void) {
+  enum { K = 3 };
+  rdd_err err = {0};
+  rdd_comm *comm = one();
+  fx_list old = {0}, new = {0};
+  fx_fit from, to, wrong;
+  int64_t matched[2] = {-1, -1};
+  for (int i = 0; i < 10; i++) fx_add(&old, i, 2 * i, 1); /* users 0-9, items 0-18 even */
+  for (int i = 5; i < 15; i++) fx_add(&new, i, i, 1); /* both know users 5-9, items 6 to 14 even */
+  fx_setup setup = {.train = &old, .partitions = 1, .batch_rows = 64, .seed = 1};
+  setup.params = (als_params){.rank = K, .bias = true};
+  bool ok = fx_open(&from, comm, &setup);
+  setup.train = &new;
+  setup.seed = 2;
+  ok &= fx_open(&to, comm, &setup);
+  setup.params.rank = K + 1;
+  ok &= fx_open(&wrong, comm, &setup);
+  if (ok) {
+    ((float *)rdd_table_data(from.model->side[ALS_USERS].bias))[5] = 0.25f;
+    TK_OK(als_model_start_from(to.model, comm, from.model, matched, &err), &err);
+    TK_CHECK(matched[ALS_USERS] == 5 && matched[ALS_ITEMS] == 5);
+    TK_CHECK(
+        !memcmp(als_model_row(to.model, 0, 0), als_model_row(from.model, 0, 5), K * sizeof(float)));
+    TK_CHECK(
+        !memcmp(als_model_row(to.model, 1, 1), als_model_row(from.model, 1, 3), K * sizeof(float)));
+    TK_CHECK(
+        memcmp(als_model_row(to.model, 1, 0), als_model_row(from.model, 1, 2), K * sizeof(float)));
+    TK_CHECK(((float *)rdd_table_data(to.model->side[ALS_USERS].bias))[0] == 0.25f);
+    TK_CHECK(als_model_start_from(wrong.model, comm, from.model, matched, &err) == RDD_EUSAGE);
+    TK_CHECK(strstr(err.message, "has rank 3; this one has rank 4") != NULL);
+  }
+  fx_close(&from);
+  fx_close(&to);
+  fx_close(&wrong);
+  fx_reset(&old);
+  fx_reset(&new);
+  rdd_comm_close(comm);
+}
+
+static void stops_at_the_tolerance_and_reports(void) {
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit;
+  fx_planted(40, 30, 2, 15, 0.3, &list);
+  fx_setup setup = {.train = &list, .partitions = 1, .batch_rows = 64};
+  setup.params = (als_params){.rank = 3, .max_iter = 60, .reg_param = 0.1, .tol = 1e-3};
+  if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
+    int n = fit.iterations;
+    TK_CHECK(n >= 2 && n < 60);
+    for (int i = 1; i < n; i++) {
+      double before = fit.history[i - 1].objective, now = fit.history[i].objective;
+      TK_CHECK((before - now <= 1e-3 * before) == (i == n - 1));
+    }
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static void parameters_out_of_range_are_refused(void) {
+  static const struct {
+    als_params params;
+    const char *says;
+  } row[] = {
+      {{.rank = 0}, "rank is 0"},
+      {{.rank = ALS_MAX_RANK + 1}, "has to be 1 to 4096"},
+      {{.rank = 3}, "the model has 2 factors"},
+      {{.rank = 2, .max_iter = -1}, "iterations is -1"},
+      {{.rank = 2, .reg_param = -0.5}, "the regularisation is -0.5"},
+      {{.rank = 2, .reg_param = NAN}, "the regularisation is nan"},
+      {{.rank = 2, .tol = -1}, "the tolerance is -1"},
+      {{.rank = 2, .bias = true}, "no room for biases"},
+  };
+  rdd_err err = {0};
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit;
+  int done;
+  fx_add(&list, 1, 1, 1);
+  fx_setup setup = {.train = &list, .partitions = 1, .batch_rows = 64};
+  setup.params.rank = 2;
+  if (fx_open(&fit, comm, &setup)) {
+    for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+      TK_CHECK(als_fit(comm, &fit.problem, &row[i].params, fit.model, NULL, NULL, fit.history,
+                       &done, &err) == RDD_EUSAGE);
+      TK_CHECK(strstr(err.message, row[i].says) != NULL);
+    }
+    fit.problem.ratings = 0;
+    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, NULL, NULL, fit.history, &done,
+                     &err) == RDD_EDATA);
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static void threads_do_not_matter(void) {
+#ifdef _OPENMP
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit[3];
+  const int threads[3] = {1, 2, 5};
+  int before = omp_get_max_threads();
+  bool ok = true;
+  fx_planted(300, 200, 3, 20, 0.3, &list);
+  fx_setup setup = {.train = &list, .test = &list, .partitions = 1, .batch_rows = 999};
+  setup.params = (als_params){.rank = 6, .max_iter = 3, .reg_param = 0.1, .bias = true};
+  for (int t = 0; t < 3; t++) {
+    omp_set_num_threads(threads[t]);
+    ok &= fx_open(&fit[t], comm, &setup) && fx_run(&fit[t], comm, &setup);
+  }
+  omp_set_num_threads(before);
+  for (int t = 1; ok && t < 3; t++) {
+    for (int s = 0; s < 2; s++)
+      TK_CHECK(memcmp(factors(fit[0].model, s), factors(fit[t].model, s),
+                      factor_count(fit[0].model, s) * sizeof(float)) == 0);
+    TK_CHECK(fit[0].history[2].objective == fit[t].history[2].objective);
+    TK_CHECK(fit[0].history[2].rmse_test == fit[t].history[2].rmse_test);
+  }
+  for (int t = 0; t < 3; t++) fx_close(&fit[t]);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+#endif
+}
+
+/* The published quality on MovieLens 100K, its own five folds, predictions clamped. */
+static double movielens_rmse(const als_params *params) {
+  rdd_comm *comm = one();
+  double mean = 0;
+  for (int f = 1; f <= 5; f++) {
+    static const char *const part[2] = {"base", "test"};
+    fx_list list[2] = {{0}, {0}};
+    for (int i = 0; i < 2; i++) {
+      char name[40];
+      long user, item;
+      float value;
+      snprintf(name, sizeof name, "ml-100k/u%d.%s", f, part[i]);
+      const char *path = tk_data(name);
+      FILE *file = path ? fopen(path, "r") : NULL;
+      while (file && fscanf(file, "%ld %ld %f %*d", &user, &item, &value) == 3)
+        fx_add(&list[i], user, item, value);
+      if (file) fclose(file);
+      TK_CHECK(list[i].n > 0);
+    }
+    fx_setup setup = {.train = &list[0], .test = &list[1], .partitions = 2, .batch_rows = 4096};
+    rdd_err err = {0};
+    fx_fit fit;
+    als_error e = {0};
+    setup.params = *params;
+    if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup))
+      TK_OK(als_evaluate(comm, fit.model, &fit.test, true, &e, &err), &err);
+    mean += sqrt(e.squared / (double)e.n) / 5;
+    fx_close(&fit);
+    fx_reset(&list[0]);
+    fx_reset(&list[1]);
+  }
+  rdd_comm_close(comm);
+  return mean;
+}
+
+static void movielens_quality(void) {
+  if (!tk_data("ml-100k/u5.test")) return;
+  als_params params = {.rank = 10, .reg_param = 0.1, .max_iter = 20};
+  double rmse = movielens_rmse(&params);
+  TK_CHECK(rmse <= 0.925);
+  params = (als_params){
+      .rank = 100, .reg_param = 0.12, .max_iter = 20, .bias = true, .bias_reg = 5};
+  rmse = movielens_rmse(&params);
+  TK_CHECK(rmse <= 0.917);
+}
+
+/* Whatever allocation fails, the answer is a clean RDD_ENOMEM and nothing is left behind. */
+static rdd_status fit_all(rdd_comm *comm, rdd_parts *parts, rdd_err *err) {
+  als_ids *ids[2] = {NULL, NULL};
+  als_side users = {0}, items = {0};
+  als_model *model = NULL;
+  als_params params = {.rank = 3, .max_iter = 1, .reg_param = 0.1, .bias = true};
+  als_iteration history[1];
+  als_problem problem = {0};
+  int64_t cold, row[1] = {0}, column[2];
+  float score[2];
+  int done;
+  rdd_status st = als_ids_build(comm, parts, 0, &ids[0], err);
+  if (!st) st = als_ids_build(comm, parts, 1, &ids[1], err);
+  const als_ids *const known[2] = {ids[0], ids[1]};
+  if (!st) st = als_side_build(comm, parts, 0, known, NULL, 3, 7, &users, &cold, err);
+  if (!st) st = als_side_transpose(comm, &users, ids[1]->n, 3, 7, &items, err);
+  if (!st) st = als_model_new(comm, ids, 3, true, &model, err);
+  if (!st) st = als_model_init(model, comm, ALS_USERS, 0, err);
+  if (!st) {
+    problem = (als_problem){.side = {users, items}, .ratings = 30};
+    problem.test = &problem.side[0];
+    st = als_fit(comm, &problem, &params, model, NULL, NULL, history, &done, err);
+  }
+  if (!st) st = als_topn(model, ALS_USERS, row, 1, NULL, 2, column, score, err);
+  als_side_reset(&users);
+  als_side_reset(&items);
+  als_model_free(model);
+  for (int s = 0; !model && s < 2; s++) als_ids_free(ids[s]);
+  return st;
+}
+
+static void every_allocation_may_fail(void) {
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  for (int i = 0; i < 30; i++) fx_add(&list, i % 6, i % 5, (float)i);
+  rdd_status st = RDD_OK;
+  int failed = 0;
+  for (int64_t n = 1; n <= 200; n++) {
+    rdd_err err = {0};
+    rdd_parts *parts = fx_parts(&list, 2, 8, n % 2, comm);
+    int64_t before = rdd_memory_live();
+    rdd_memory_fail_at(n);
+    st = fit_all(comm, parts, &err);
+    rdd_memory_fail_at(0);
+    TK_CHECK(st == RDD_OK || (st == RDD_ENOMEM && err.message[0] != '\0'));
+    failed += st == RDD_ENOMEM;
+    TK_CHECK(rdd_memory_live() <= before); /* parts are dropped as they are read */
+    rdd_parts_free(parts);
+  }
+  TK_CHECK(st == RDD_OK); /* so 200 was past the last one */
+  TK_CHECK(failed > 40);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+int main(void) {
+  static const tk_case cases[] = {
+      {"the fit agrees with the dense oracle", agrees_with_the_oracle},
+      {"the objective never rises", objective_never_rises},
+      {"a planted model is recovered", planted_model_is_recovered},
+      {"permuting ids permutes factors", permuting_ids_permutes_factors},
+      {"a singular row is named", singular_row_is_named},
+      {"infinite factors are singular", infinite_factors_are_singular},
+      {"biases are damped means", biases_are_damped_means},
+      {"evaluation clamps where asked", evaluation_clamps_where_asked},
+      {"the test error is followed", test_error_is_followed},
+      {"a row without ratings is zero", row_without_ratings_is_zero},
+      {"initial factors are keyed by id", initial_factors_are_keyed_by_id},
+      {"start factors are copied by id", start_factors_are_copied_by_id},
+      {"iterations stop at the tolerance", stops_at_the_tolerance_and_reports},
+      {"parameters out of range are refused", parameters_out_of_range_are_refused},
+      {"the number of threads does not matter", threads_do_not_matter},
+      {"every allocation may fail", every_allocation_may_fail},
+      {"quality on MovieLens 100K", movielens_quality},
+  };
+  openblas_set_num_threads(1);
+  return tk_main("mllib als", cases, sizeof cases / sizeof *cases);
+}
