@@ -30,8 +30,7 @@ static int count_options(const job_option *options) {
   return n;
 }
 
-/* Distance of two words in single-letter edits, for "did you mean". Words are short. */
-static int edit_distance(const char *a, const char *b) {
+int job_edit_distance(const char *a, const char *b) {
   enum { MAX = 32 };
   int row[MAX + 1], n = (int)strlen(a), m = (int)strlen(b);
   if (n > MAX || m > MAX) return MAX;
@@ -56,7 +55,7 @@ static rdd_status unknown_option(const job_option *options, const char *name, si
   const job_option *best = NULL;
   int best_distance = 3;
   for (const job_option *o = options; o->name; o++) {
-    int d = edit_distance(word, o->name);
+    int d = job_edit_distance(word, o->name);
     if (d < best_distance) {
       best_distance = d;
       best = o;

@@ -48,6 +48,9 @@ bool job_given(const job_args *args, const char *name);         /* on the comman
 int job_positionals(const job_args *args);
 char *const *job_positional(const job_args *args);
 
+/* Distance of two words in single-letter edits, for "did you mean"; 32 for words longer than that. */
+int job_edit_distance(const char *a, const char *b);
+
 /* Print the options as aligned help lines with defaults. */
 void job_options_print(FILE *out, const job_option *options);
 

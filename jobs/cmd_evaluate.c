@@ -24,6 +24,7 @@ typedef struct evaluation {
   const job_input *input;
   rdd_counters counters;
   bool clamp;
+  bool drop; /* cold pairs */
   als_error error;
   int64_t cold;
 } evaluation;
@@ -41,13 +42,18 @@ static rdd_status evaluate(rdd_comm *comm, rdd_parts *const *parts, void *arg, r
   if (!st) st = als_evaluate(comm, e->model, &by_user, e->clamp, &e->error, err);
   if (!st && e->error.n + e->cold == 0)
     st = rdd_set(err, RDD_EDATA, "%s: no ratings", job_input_describe(e->input));
+  if (!st && e->error.n == 0 && e->drop)
+    st = rdd_set(err, RDD_EDATA,
+                 "%s: none of the %lld ratings has both a user and an item that the model knows",
+                 job_input_describe(e->input), (long long)e->cold);
   als_side_reset(&by_user);
   return st;
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   double started = job_now();
-  evaluation e = {.clamp = job_flag(args, "clamp")};
+  evaluation e = {.clamp = job_flag(args, "clamp"),
+                  .drop = !strcmp(job_string(args, "cold-start-strategy"), "drop")};
   job_input *input = NULL;
   rdd_status st = job_model_read(j->comm, job_positional(args)[0], &e.model, err);
   if (st) goto done;
@@ -62,7 +68,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   st = gang_run(j->comm, rdds, 1, &opts, &e.counters, evaluate, &e, err);
   if (st) goto done;
 
-  bool nan = e.cold && !strcmp(job_string(args, "cold-start-strategy"), "nan");
+  bool nan = e.cold && !e.drop;
   double n = (double)e.error.n;
   double rmse = nan ? (double)NAN : sqrt(e.error.squared / n);
   double mae = nan ? (double)NAN : e.error.absolute / n;

@@ -420,7 +420,7 @@ static const job_option options[] = {
     {"noise", 0, JOB_REAL, "S", "0.25", 0, 1e6, false,
      "standard deviation of the noise, in ratings"},
     {"scale", 0, JOB_STRING, "LO:HI", "1:5", 0, 0, false,
-     "range of the ratings, rounded where LO and HI are integers; or none"},
+     "range of ratings, rounded where LO and HI are integers; or none"},
     {"seed", 0, JOB_INT, "S", "0", -9e15, 9e15, false, "another seed, another data set"},
     {0},
 };

@@ -201,11 +201,12 @@ nomem:
 typedef struct list_sink {
   const recommendation *r;
   job_table_file *file; /* or NULL: print */
-  FILE *stream;
+  FILE *stream;         /* NULL: to nobody */
 } list_sink;
 
 static void print_list(const list_sink *s, int64_t row, const int64_t *column, const float *score) {
   const recommendation *r = s->r;
+  if (!s->stream) return;
   char text[ALS_ID_TEXT];
   fprintf(s->stream, "%s %s\n", r->side == ALS_USERS ? "user" : "item",
           als_ids_text(r->model->side[r->side].ids, row, text));
@@ -319,7 +320,7 @@ static void share_rows(const recommendation *r, const als_blocks *blocks, int64_
 
 static rdd_status write_lists(rdd_comm *comm, const recommendation *r, const int64_t *begin,
                               const int64_t *column, const float *score, rdd_err *err) {
-  list_sink sink = {.r = r, .stream = r->j->json ? stderr : stdout};
+  list_sink sink = {.r = r, .stream = !r->j->json ? stdout : r->j->quiet ? NULL : stderr};
   rdd_status st = RDD_OK;
   if (comm->rank == 0 && r->path) {
     rdd_schema schema = {0};

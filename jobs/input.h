@@ -42,7 +42,7 @@ typedef struct job_input job_input;
        "skip and count up to N malformed records"},                                                \
   {                                                                                                \
     "num-partitions", 0, JOB_INT, "N", "0", 0, 1e9, false,                                         \
-        "partitions of the input; 0 decides by size. The result does not depend on it"             \
+        "partitions of the input; 0 decides by size; the result is the same"                       \
   }
 
 /* Look at the inputs and plan the partitions.                             Collective.

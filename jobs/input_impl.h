@@ -118,7 +118,8 @@ bool job_netflix_head(job_span *out, const char *p, const char *end);
 
 bool job_blank_line(const char *p, const char *end);
 
-/* The text for a message: at most 60 bytes, control characters escaped. Returns `out`. */
+/* The text for a message: at most 60 bytes, control characters and what is
+ * not UTF-8 escaped. Returns `out`. */
 const char *job_excerpt(char out[JOB_EXCERPT], const char *text, size_t n);
 
 /* ---- lines (lines.c) ---- */

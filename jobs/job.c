@@ -17,8 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Only OpenBLAS has this; another BLAS is told by its own environment variables. */
+/* Only OpenBLAS has these; another BLAS is told by its own environment variables. */
 extern void openblas_set_num_threads(int n) __attribute__((weak));
+extern int openblas_get_parallel(void) __attribute__((weak));
 
 enum { MAX_OPTIONS = 40 };
 
@@ -26,7 +27,7 @@ static const job_option common_options[] = {
     {"threads", 0, JOB_INT, "N", NULL, 1, 4096, false,
      "threads of each rank; default: the node's cores, shared fairly"},
     {"json", 0, JOB_FLAG, NULL, NULL, 0, 0, false, "print one JSON object on stdout"},
-    {"quiet", 'q', JOB_FLAG, NULL, NULL, 0, 0, false, "print errors only"},
+    {"quiet", 'q', JOB_FLAG, NULL, NULL, 0, 0, false, "print errors and warnings only"},
     {"help", 'h', JOB_FLAG, NULL, NULL, 0, 0, false, "print this help"},
     {0},
 };
@@ -88,13 +89,21 @@ static int fair_threads(const rdd_comm *comm) {
   return threads < 1 ? 1 : (int)threads;
 }
 
-static void set_threads(int threads) {
+/* Threads are over blocks of rows, and each calls a BLAS that has one. A serial OpenBLAS must not be
+ * called from two threads at once: its buffers are not locked, and results are silently wrong. The
+ * order matters too: OpenBLAS built on OpenMP sets OpenMP's number as well. Returns the threads. */
+static int set_threads(int threads) {
+  if (threads > 1 && openblas_get_parallel && openblas_get_parallel() == 0) {
+    job_warn("this OpenBLAS is the serial one, which threads cannot share: 1 thread a rank, not %d; "
+             "start one rank a core, or install libopenblas-dev",
+             threads);
+    threads = 1;
+  }
+  if (openblas_set_num_threads) openblas_set_num_threads(1);
 #ifdef _OPENMP
   omp_set_num_threads(threads);
-#else
-  (void)threads;
 #endif
-  if (openblas_set_num_threads) openblas_set_num_threads(1);
+  return threads;
 }
 
 static void show_partitions(void *arg, int64_t done, int64_t total) {
@@ -133,6 +142,21 @@ static const job_command *find_command(const job_command *const *commands, const
   for (; *commands; commands++)
     if (!strcmp((*commands)->name, name)) return *commands;
   return NULL;
+}
+
+/* A command that is not there; perhaps one that is spelt like it. */
+static rdd_status unknown_command(const job_command *const *commands, const char *word,
+                                  rdd_err *err) {
+  const char *best = NULL;
+  int best_distance = 3;
+  for (; *commands; commands++) {
+    int d = job_edit_distance(word, (*commands)->name);
+    if (d >= best_distance) continue;
+    best_distance = d;
+    best = (*commands)->name;
+  }
+  return rdd_set(err, RDD_EUSAGE, "unknown command '%s'%s%s; als --help lists them", word,
+                 best ? "; did you mean " : "", best ? best : "");
 }
 
 /* The command's table, then the options that all commands have. */
@@ -180,9 +204,9 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
                                  argc, argv, err);
   if (st) return st;
   j->quiet = job_flag(args, "quiet");
-  j->threads = job_given(args, "threads") ? (int)job_int(args, "threads") : fair_threads(j->comm);
-  set_threads(j->threads);
   job_ui_init(j->comm->rank == 0, j->quiet);
+  j->threads = job_given(args, "threads") ? (int)job_int(args, "threads") : fair_threads(j->comm);
+  j->threads = set_threads(j->threads);
   job_output_handle_signals();
   j->result = job_json_new();
   st = command->run(j, args, err);
@@ -219,7 +243,7 @@ int job_main(int argc, char **argv, const job_command *const *commands) {
     if (j.comm->rank == 0) print_help(commands);
     if (argc < 2) st = rdd_set(&err, RDD_EUSAGE, "no command given");
   } else {
-    st = rdd_set(&err, RDD_EUSAGE, "unknown command '%s'; als --help lists them", word);
+    st = unknown_command(commands, word, &err);
   }
   if (!st) st = flush_stdout(&err);
 done:

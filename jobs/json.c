@@ -2,6 +2,7 @@
  * one prints null, so that a reader never takes half an object for a whole one. */
 #include "jobs/json.h"
 
+#include "jobs/utf8.h"
 #include "rdd/memory.h"
 
 #include <math.h>
@@ -49,11 +50,16 @@ __attribute__((format(printf, 2, 3))) static void put(job_json *json, const char
 
 static void put_string(job_json *json, const char *s) {
   put(json, "\"");
-  for (; *s; s++) {
+  for (size_t left = strlen(s), length; left > 0; s += length, left -= length) {
     unsigned char c = (unsigned char)*s;
+    length = job_utf8_length(s, left);
     if (c == '"' || c == '\\') put(json, "\\%c", c);
     else if (c < 0x20) put(json, "\\u%04x", c);
-    else put(json, "%c", c);
+    else if (length) put(json, "%.*s", (int)length, s);
+    else { /* JSON is UTF-8, file names need not be */
+      put(json, "\\ufffd");
+      length = 1;
+    }
   }
   put(json, "\"");
 }

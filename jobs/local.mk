@@ -30,7 +30,8 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/rows.c \
   %D%/save.c %D%/save.h \
   %D%/table_file.c %D%/table_file.h \
-  %D%/ui.c %D%/ui.h
+  %D%/ui.c %D%/ui.h \
+  %D%/utf8.c %D%/utf8.h
 als_SOURCES = %D%/main.c
 als_CPPFLAGS = $(AM_CPPFLAGS)
 als_LDADD = $(JOB_LIBS)

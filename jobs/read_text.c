@@ -5,6 +5,7 @@
  * parsed in one pass; anything else is cut into fields first, and judged there. */
 #include "jobs/input_impl.h"
 #include "jobs/number.h"
+#include "jobs/utf8.h"
 #include "rdd/memory.h"
 
 #include <errno.h>
@@ -37,14 +38,16 @@ bool job_blank_line(const char *p, const char *end) {
 const char *job_excerpt(char out[JOB_EXCERPT], const char *text, size_t n) {
   size_t shown = n > 60 ? 57 : n, o = 0;
   while (shown < n && shown > 0 && ((unsigned char)text[shown] & 0xc0) == 0x80) shown--; /* UTF-8 */
-  for (size_t i = 0; i < shown; i++) {
+  for (size_t i = 0, length; i < shown; i += length) {
     unsigned char c = (unsigned char)text[i];
+    bool valid = (length = job_utf8_length(text + i, shown - i)) > 0;
+    if (!valid) length = 1;
     if (c == '\t')
       o += (size_t)snprintf(out + o, JOB_EXCERPT - o, "\\t");
-    else if (c < 32 || c == 127)
+    else if (c < 32 || c == 127 || !valid)
       o += (size_t)snprintf(out + o, JOB_EXCERPT - o, "\\x%02x", c);
     else
-      out[o++] = (char)c;
+      o += (size_t)snprintf(out + o, JOB_EXCERPT - o, "%.*s", (int)length, text + i);
   }
   snprintf(out + o, JOB_EXCERPT - o, "%s", shown < n ? "..." : "");
   return out;

@@ -5,7 +5,7 @@
 #include "mllib/ratings.h"
 #include "rdd/status.h"
 
-enum { ALS_PANEL_ROWS = 128 };
+enum { ALS_PANEL_ROWS = 64 };
 
 typedef struct als_normal {
   int k;

@@ -44,14 +44,14 @@ run() {
 }
 
 check() {
-  text=$1
+  claim=$1
   shift
   tests=$((tests + 1))
   if "$@"; then
-    echo "ok $tests - $text"
+    echo "ok $tests - $claim"
     return
   fi
-  echo "not ok $tests - $text"
+  echo "not ok $tests - $claim"
   failures=$((failures + 1))
   echo "# this failed: $*"
   echo "# the last run, with status $status: $ran"

@@ -34,6 +34,8 @@ include %D%/jobs.mk
 TESTS += $(check_PROGRAMS)
 endif
 
+include %D%/cli.mk
+
 # The scripts look at the archives, so those come first.
 %D%/layering.log: $(noinst_LIBRARIES)
 

@@ -1,0 +1,129 @@
+#!/bin/sh
+# Signals: a run that is stopped leaves nothing behind, and a task that is shot is run again.
+# shellcheck source=tests/cli_lib.sh
+. "${top_srcdir:-.}/tests/cli_lib.sh"
+
+# children PID: the processes that it started.
+children() {
+  cat /proc/[0-9]*/stat 2>/dev/null | awk -v parent="$1" '
+    { pid = $1; sub(/^.*\) /, ""); if ($2 == parent) print pid }'
+}
+state() { sed 's/^.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null; }
+
+# gone PID...: none of them runs any more. A pid that has become another program's is no matter.
+gone() {
+  for pid; do
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = als ] && [ "$(state "$pid")" != Z ] && return 1
+  done
+  return 0
+}
+
+# wait_for SECONDS CONDITION...: true as soon as the condition is.
+wait_for() {
+  turns=$(($1 * 20))
+  shift
+  while ! "$@"; do
+    [ $((turns -= 1)) -gt 0 ] || return 1
+    sleep 0.05
+  done
+}
+
+# ---- Stopped in the middle ----
+
+# start RANKS ARG...: in the background; its pid is $job.
+start() {
+  ranks=$1
+  shift
+  ran="$ranks ranks: als $*"
+  if [ "$ranks" -eq 0 ]; then "$als" "$@" >"$stdout" 2>"$stderr" </dev/null &
+  else "$mpiexec" -n "$ranks" "$als" "$@" >"$stdout" 2>"$stderr" </dev/null & fi
+  job=$!
+}
+
+writing() { [ -n "$(find . -name ".$1.tmp.*" -size +"$2")" ]; }
+ended() { [ "$(state "$job")" = Z ] || [ ! -e "/proc/$job" ]; }
+
+# stopped SIGNAL OUTPUT: stop $job, which is writing OUTPUT or about to; nothing of it is left.
+stopped() {
+  processes=$(children "$job")
+  for pid in $processes; do processes="$processes $(children "$pid")"; done
+  kill -s "$1" "$job"
+  wait_for 10 ended || { kill -s KILL "$job" && return 1; }
+  wait "$job"
+  status=$?
+  # shellcheck disable=SC2086 # the pids are words
+  wait_for 5 gone $processes || return 1
+  [ "$status" -ne 0 ] && absent "$2" && no_litter
+}
+
+for signal in INT TERM; do
+  start 2 generate -o big.csv --users 100000 --items 5000 --ratings 60000000 --threads 1
+  check "generate under mpirun is writing" wait_for 30 writing big.csv 100k
+  check "SIG$signal to mpirun leaves neither file nor process" stopped $signal big.csv
+done
+start 0 generate -o big.h5 --users 100000 --items 5000 --ratings 60000000
+check "generate alone is writing" wait_for 30 writing big.h5 100k
+echo precious >big.h5
+cp big.h5 before
+check "SIGTERM to it leaves the file that was there" eval 'stopped TERM none && same big.h5 before'
+rm big.h5
+
+run 0 generate -o ratings.csv --users 3000 --items 1000 --ratings 400000
+for signal in INT TERM; do
+  start 2 train ratings.csv -o model.h5 --rank 20 --max-iter 100000
+  check "train under mpirun is at work" wait_for 30 says '^iteration +2/'
+  check "SIG$signal to mpirun leaves neither file nor process" stopped $signal model.h5
+done
+
+# ---- Tasks that are shot ----
+
+run 0 generate -o big.csv --users 30000 --items 3000 --ratings 4000000
+run 0 import big.csv -o undisturbed.csv
+check "an undisturbed run to compare with" succeeds
+
+# shoot PARENT: kill one of its running tasks in the middle of its work, as a crash would.
+shoot() {
+  for task in $(children "$1"); do
+    kill -s STOP "$task" 2>/dev/null || continue
+    for _ in 1 2 3 4 5 6 7 8 9 10; do # it stops at once, or it had ended already
+      [ "$(state "$task")" = T ] && kill -s SEGV "$task" && kill -s CONT "$task" && return
+    done
+    kill -s CONT "$task" 2>/dev/null
+  done
+  return 1
+}
+
+# shoot_one RANKS: import with one task shot; the run goes on. Tries again where all were too fast.
+shoot_one() {
+  for _ in 1 2 3 4 5 6; do
+    rm -f disturbed.csv
+    start "$1" import big.csv -o disturbed.csv --num-partitions 8 --threads 2
+    shot=
+    while [ -z "$shot" ] && ! ended; do
+      if [ "$1" -eq 0 ]; then shoot "$job" && shot=yes
+      else for rank in $(children "$job"); do [ -n "$shot" ] || ! shoot "$rank" || shot=yes; done; fi
+    done
+    wait "$job"
+    status=$?
+    [ -z "$shot" ] || return 0
+  done
+  return 1
+}
+
+for ranks in 0 3; do
+  check "one task of import is shot, $ranks ranks" shoot_one $ranks
+  check "it is run again, which is said" \
+    says '^als: importing: partition [0-7] of 8 of read big\.csv: attempt 1 of 4 died of signal 11'
+  check "and the output is that of an undisturbed run" \
+    eval 'succeeds && same disturbed.csv undisturbed.csv && no_litter'
+done
+
+rm -f disturbed.csv
+start 0 import big.csv -o disturbed.csv --num-partitions 1 --threads 1
+while ! ended; do shoot "$job"; done
+wait "$job"
+status=$?
+check "a task that crashes four times ends the job, with its last cause" \
+  eval 'exits 70 && says "^als import: partition 0 of 1 .*attempt 4 of 4 died of signal 11.* on rank 0" &&
+    absent disturbed.csv && no_litter'
+finish
