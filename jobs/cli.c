@@ -130,8 +130,10 @@ static rdd_status take_option(job_args *args, int argc, char *const *argv, int *
   const char *name = word + (is_long ? 2 : 1);
   size_t length = is_long ? strcspn(name, "=") : 1;
   const char *attached = NULL;
-  if (is_long) attached = name[length] == '=' ? name + length + 1 : NULL;
-  else if (name[1]) attached = name + 1 + (name[1] == '=');
+  if (is_long)
+    attached = name[length] == '=' ? name + length + 1 : NULL;
+  else if (name[1])
+    attached = name + 1 + (name[1] == '=');
 
   int which = -1;
   for (int o = 0; o < args->n && which < 0; o++) {
@@ -189,15 +191,19 @@ rdd_status job_args_parse(job_args **out, const job_option *options, int positio
       goto done;
   bool only_positionals = false;
   for (int i = 0; i < argc && !st; i++) {
-    if (!only_positionals && !strcmp(argv[i], "--")) only_positionals = true;
+    if (!only_positionals && !strcmp(argv[i], "--"))
+      only_positionals = true;
     else if (!only_positionals && argv[i][0] == '-' && argv[i][1])
       st = take_option(args, argc, argv, &i, err);
-    else args->positional[args->positionals++] = argv[i];
+    else
+      args->positional[args->positionals++] = argv[i];
   }
   if (!st) st = check_complete(args, positional_min, positional_max, err);
 done:
-  if (st) job_args_free(args);
-  else *out = args;
+  if (st)
+    job_args_free(args);
+  else
+    *out = args;
   return st;
 }
 
@@ -243,11 +249,15 @@ void job_options_print(FILE *out, const job_option *options) {
     int n = o->letter ? snprintf(left, sizeof left, "  -%c, --%s", o->letter, o->name)
                       : snprintf(left, sizeof left, "      --%s", o->name);
     if (o->kind != JOB_FLAG) snprintf(left + n, sizeof left - (size_t)n, " %s", o->metavar);
-    if (strlen(left) > 27) fprintf(out, "%s\n%-28s", left, "");
-    else fprintf(out, "%-28s", left);
+    if (strlen(left) > 27)
+      fprintf(out, "%s\n%-28s", left, "");
+    else
+      fprintf(out, "%-28s", left);
     fprintf(out, "%s", o->help);
-    if (o->required) fprintf(out, " (required)");
-    else if (o->preset && o->kind != JOB_FLAG) fprintf(out, " [%s]", o->preset);
+    if (o->required)
+      fprintf(out, " (required)");
+    else if (o->preset && o->kind != JOB_FLAG)
+      fprintf(out, " [%s]", o->preset);
     fputc('\n', out);
   }
 }

@@ -18,14 +18,14 @@ typedef enum job_kind {
 } job_kind;
 
 typedef struct job_option {
-  const char *name;    /* "max-iter"; given as --max-iter N or --max-iter=N */
-  char letter;         /* 'o' for -o, or 0 */
+  const char *name; /* "max-iter"; given as --max-iter N or --max-iter=N */
+  char letter;      /* 'o' for -o, or 0 */
   job_kind kind;
   const char *metavar; /* "N"; choices for JOB_CHOICE */
   const char *preset;  /* the default as text, parsed like an argument; NULL: none */
   double min, max;     /* JOB_INT, JOB_REAL: inclusive; both 0: no limits */
   bool required;
-  const char *help;    /* one line, with unit or range */
+  const char *help; /* one line, with unit or range */
 } job_option;
 
 typedef struct job_args job_args;

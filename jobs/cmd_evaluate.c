@@ -14,7 +14,8 @@
 static const job_option options[] = {
     {"cold-start-strategy", 0, JOB_CHOICE, "nan|drop", "nan", 0, 0, false,
      "users or items that the model lacks: nan makes the result nan"},
-    {"clamp", 0, JOB_FLAG, NULL, NULL, 0, 0, false, "clamp predictions to the range of the training ratings"},
+    {"clamp", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
+     "clamp predictions to the range of the training ratings"},
     JOB_INPUT_OPTIONS,
     {0},
 };
@@ -57,10 +58,12 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   job_input *input = NULL;
   rdd_status st = job_model_read(j->comm, job_positional(args)[0], &e.model, err);
   if (st) goto done;
-  const rdd_type types[2] = {e.model->side[ALS_USERS].ids->type, e.model->side[ALS_ITEMS].ids->type};
+  const rdd_type types[2] = {e.model->side[ALS_USERS].ids->type,
+                             e.model->side[ALS_ITEMS].ids->type};
   job_input_opts in = job_input_options(j, args, false);
   in.id_types = types;
-  st = job_input_open(j->comm, job_positional(args) + 1, job_positionals(args) - 1, &in, &input, err);
+  st = job_input_open(j->comm, job_positional(args) + 1, job_positionals(args) - 1, &in, &input,
+                      err);
   if (st) goto done;
   e.input = input;
   rdd *const rdds[1] = {job_input_rdd(input)};

@@ -21,9 +21,12 @@ static const job_option options[] = {
     {"for", 0, JOB_CHOICE, "users|items", "users", 0, 0, false,
      "items for users, or users for items"},
     {"users", 0, JOB_STRING, "FILE|ID,ID...", NULL, 0, 0, false, "only these users"},
-    {"items", 0, JOB_STRING, "FILE|ID,ID...", NULL, 0, 0, false, "only these items (with --for items)"},
-    {"exclude-seen", 0, JOB_STRING, "RATINGS", NULL, 0, 0, false, "leave out the pairs of these ratings"},
-    {"output", 'o', JOB_STRING, "FILE", NULL, 0, 0, false, "where to write, .csv or .h5; without: a table"},
+    {"items", 0, JOB_STRING, "FILE|ID,ID...", NULL, 0, 0, false,
+     "only these items (with --for items)"},
+    {"exclude-seen", 0, JOB_STRING, "RATINGS", NULL, 0, 0, false,
+     "leave out the pairs of these ratings"},
+    {"output", 'o', JOB_STRING, "FILE", NULL, 0, 0, false,
+     "where to write, .csv or .h5; without: a table"},
     JOB_INPUT_OPTIONS,
     {0},
 };
@@ -33,10 +36,10 @@ typedef struct recommendation {
   const als_model *model;
   const job_input *seen_input; /* or NULL */
   rdd_counters counters;
-  const char *path;            /* or NULL */
+  const char *path; /* or NULL */
   int side, top;
-  const char *subset;          /* FILE or ID,ID..., or NULL */
-  int64_t *row;                /* rows to serve, ascending dense indices */
+  const char *subset; /* FILE or ID,ID..., or NULL */
+  int64_t *row;       /* rows to serve, ascending dense indices */
   int64_t rows, unknown;
 } recommendation;
 
@@ -78,8 +81,10 @@ static rdd_status parse_ids(recommendation *r, const als_ids *ids, const char *t
     int64_t i = -1;
     rdd_status st = find_id(ids, begin, (size_t)(end - begin), &i, err);
     if (st) return st;
-    if (i < 0) r->unknown++;
-    else r->row[r->rows++] = i;
+    if (i < 0)
+      r->unknown++;
+    else
+      r->row[r->rows++] = i;
   }
   qsort(r->row, (size_t)r->rows, sizeof *r->row, ascending);
   int64_t distinct = 0;
@@ -109,8 +114,10 @@ static rdd_status read_text(const char *path, char **out, rdd_err *err) {
     st = rdd_set(err, RDD_EIO, "%s: cannot read", path);
 done:
   if (file) fclose(file);
-  if (st) rdd_free(text);
-  else *out = text;
+  if (st)
+    rdd_free(text);
+  else
+    *out = text;
   return st;
 }
 
@@ -254,15 +261,17 @@ done:
 
 enum { APPEND_ROWS = 1024 };
 
-static rdd_status put_lists(const list_sink *s, const int64_t *row, int64_t n, const int64_t *column,
-                            const float *score, rdd_err *err) {
+static rdd_status put_lists(const list_sink *s, const int64_t *row, int64_t n,
+                            const int64_t *column, const float *score, rdd_err *err) {
   rdd_status st = RDD_OK;
   int top = s->r->top;
   for (int64_t i = 0; i < n && !st; i += APPEND_ROWS) {
     int64_t part = n - i < APPEND_ROWS ? n - i : APPEND_ROWS;
-    if (s->file) st = append_lists(s, row + i, part, column + i * top, score + i * top, err);
+    if (s->file)
+      st = append_lists(s, row + i, part, column + i * top, score + i * top, err);
     else
-      for (int64_t k = i; k < i + part; k++) print_list(s, row[k], column + k * top, score + k * top);
+      for (int64_t k = i; k < i + part; k++)
+        print_list(s, row[k], column + k * top, score + k * top);
   }
   return st;
 }
@@ -324,9 +333,11 @@ static rdd_status write_lists(rdd_comm *comm, const recommendation *r, const int
   rdd_status st = RDD_OK;
   if (comm->rank == 0 && r->path) {
     rdd_schema schema = {0};
-    rdd_schema_add(&schema, r->side == ALS_USERS ? "user" : "item", r->model->side[r->side].ids->type);
+    rdd_schema_add(&schema, r->side == ALS_USERS ? "user" : "item",
+                   r->model->side[r->side].ids->type);
     rdd_schema_add(&schema, "rank", RDD_INT32);
-    rdd_schema_add(&schema, r->side == ALS_USERS ? "item" : "user", r->model->side[!r->side].ids->type);
+    rdd_schema_add(&schema, r->side == ALS_USERS ? "item" : "user",
+                   r->model->side[!r->side].ids->type);
     rdd_schema_add(&schema, "score", RDD_FLOAT32);
     st = job_table_file_open(&sink.file, r->path, &schema, &spec, err);
   }
@@ -403,6 +414,8 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   if (!st) st = job_model_read(j->comm, job_positional(args)[0], &model, err);
   if (st) goto done;
   r.model = model;
+  int64_t most = model->side[!r.side].ids->n;
+  if (r.top > most) r.top = (int)most; /* no list is longer, and room is made for whole ones */
   st = rdd_agree(j->comm, choose_rows(&r, err), err);
   if (st) goto done;
   const char *seen_path = job_string(args, "exclude-seen");
@@ -427,7 +440,8 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   if (r.path)
     job_say("%s lists of up to %d to %s in %s", job_count_text(r.rows), r.top, r.path,
             job_seconds_text(job_now() - started));
-  if (r.unknown) job_warn("%s of the ids asked for are not in the model", job_count_text(r.unknown));
+  if (r.unknown)
+    job_warn("%s of the ids asked for are not in the model", job_count_text(r.unknown));
 done:
   rdd_free(r.row);
   job_input_close(seen);

@@ -46,14 +46,17 @@ static rdd_status mark(void *arg, const rdd_batch *in, rdd_task *task, rdd_batch
     uint64_t user = hash_id(s->schema.field[0].type, &in->column[0], i);
     uint64_t item = hash_id(s->schema.field[1].type, &in->column[1], i);
     double u = rdd_uniform(rdd_mix64_2(rdd_mix64_2(user, item), s->seed));
-    if (u < s->fraction) test_rows[tests++] = (int32_t)i;
-    else order[train++] = (int32_t)i;
+    if (u < s->fraction)
+      test_rows[tests++] = (int32_t)i;
+    else
+      order[train++] = (int32_t)i;
   }
   memcpy(order + train, test_rows, (size_t)tests * sizeof *order);
   for (int64_t i = 0; i < n; i++) is_test[i] = i >= train;
   rdd_status st = RDD_OK;
   for (int c = 0; c < s->schema.columns && !st; c++)
-    st = rdd_task_take(task, s->schema.field[c].type, &in->column[c], order, n, &out->column[c], err);
+    st = rdd_task_take(task, s->schema.field[c].type, &in->column[c], order, n, &out->column[c],
+                       err);
   out->column[s->schema.columns].values = is_test;
   out->rows = n;
   return st;
@@ -69,9 +72,11 @@ static rdd_batch cut(const rdd_schema *schema, const rdd_batch *batch, int64_t f
   rdd_batch view = {.rows = n};
   for (int c = 0; c < schema->columns; c++) {
     view.column[c] = batch->column[c];
-    if (schema->field[c].type == RDD_UTF8) view.column[c].offsets += first;
-    else view.column[c].values =
-             (const char *)view.column[c].values + (size_t)first * rdd_type_size(schema->field[c].type);
+    if (schema->field[c].type == RDD_UTF8)
+      view.column[c].offsets += first;
+    else
+      view.column[c].values = (const char *)view.column[c].values +
+                              (size_t)first * rdd_type_size(schema->field[c].type);
   }
   return view;
 }
@@ -133,13 +138,12 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   rdd *marked = NULL;
   rdd_counters counters = {0};
   two_files files = {0};
-  split s = {.fraction = job_real(args, "test-fraction"),
-             .seed = (uint64_t)job_int(args, "seed")};
+  split s = {.fraction = job_real(args, "test-fraction"), .seed = (uint64_t)job_int(args, "seed")};
   rdd_status st = RDD_OK;
   if (j->comm->rank == 0) {
-    if (!strcmp(path[0], path[1]))
-      st = rdd_set(err, RDD_EUSAGE, "--train and --test are the same file, %s", path[0]);
     for (int f = 0; f < 2 && !st; f++) st = job_output_check(path[f], ".h5|.hdf5|.csv|.tsv", err);
+    if (!st && job_output_same(path[0], path[1]))
+      st = rdd_set(err, RDD_EUSAGE, "--train and --test are the same file, %s", path[0]);
   }
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;

@@ -94,9 +94,10 @@ static int fair_threads(const rdd_comm *comm) {
  * order matters too: OpenBLAS built on OpenMP sets OpenMP's number as well. Returns the threads. */
 static int set_threads(int threads) {
   if (threads > 1 && openblas_get_parallel && openblas_get_parallel() == 0) {
-    job_warn("this OpenBLAS is the serial one, which threads cannot share: 1 thread a rank, not %d; "
-             "start one rank a core, or install libopenblas-dev",
-             threads);
+    job_warn(
+        "this OpenBLAS is the serial one, which threads cannot share: 1 thread a rank, not %d; "
+        "start one rank a core, or install libopenblas-dev",
+        threads);
     threads = 1;
   }
   if (openblas_set_num_threads) openblas_set_num_threads(1);
@@ -178,8 +179,9 @@ static void report_error(const job *j, const rdd_err *err, rdd_status st) {
   if (j->comm && j->comm->rank != 0) return;
   if (st == RDD_EUSAGE && j->command)
     fprintf(stderr, "als %s: %s\ntry: als %s --help\n", j->command, err->message, j->command);
-  else fprintf(stderr, "als%s%s: %s\n", j->command ? " " : "", j->command ? j->command : "",
-               err->message);
+  else
+    fprintf(stderr, "als%s%s: %s\n", j->command ? " " : "", j->command ? j->command : "",
+            err->message);
   if (!j->json) return;
   job_json *object = job_json_new();
   if (!object) return;

@@ -53,9 +53,12 @@ static void put_string(job_json *json, const char *s) {
   for (size_t left = strlen(s), length; left > 0; s += length, left -= length) {
     unsigned char c = (unsigned char)*s;
     length = job_utf8_length(s, left);
-    if (c == '"' || c == '\\') put(json, "\\%c", c);
-    else if (c < 0x20) put(json, "\\u%04x", c);
-    else if (length) put(json, "%.*s", (int)length, s);
+    if (c == '"' || c == '\\')
+      put(json, "\\%c", c);
+    else if (c < 0x20)
+      put(json, "\\u%04x", c);
+    else if (length)
+      put(json, "%.*s", (int)length, s);
     else { /* JSON is UTF-8, file names need not be */
       put(json, "\\ufffd");
       length = 1;
@@ -120,7 +123,10 @@ void job_json_reals(job_json *json, const char *key, const double *value, int64_
 }
 
 void job_json_print(const job_json *json, FILE *out) {
-  if (json->failed) fputs("null\n", out);
-  else if (!json->length) fputs("{}\n", out);
-  else fprintf(out, "%s}\n", json->text);
+  if (json->failed)
+    fputs("null\n", out);
+  else if (!json->length)
+    fputs("{}\n", out);
+  else
+    fprintf(out, "%s}\n", json->text);
 }

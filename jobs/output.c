@@ -90,6 +90,25 @@ rdd_status job_output_check(const char *path, const char *endings, rdd_err *err)
   return RDD_OK;
 }
 
+/* The path without links, dots or doubled slashes; as it is where its folder cannot be found. */
+static void resolve(const char *path, char out[2 * PATH_MAX]) {
+  char folder[PATH_MAX], real[PATH_MAX];
+  folder_name(path, folder);
+  if (realpath(path, real))
+    snprintf(out, 2 * PATH_MAX, "%s", real);
+  else if (realpath(folder, real))
+    snprintf(out, 2 * PATH_MAX, "%s/%s", real, base_name(path));
+  else
+    snprintf(out, 2 * PATH_MAX, "%s", path);
+}
+
+bool job_output_same(const char *a, const char *b) {
+  char real_a[2 * PATH_MAX], real_b[2 * PATH_MAX];
+  resolve(a, real_a);
+  resolve(b, real_b);
+  return !strcmp(real_a, real_b);
+}
+
 /* ---- One output ---- */
 
 /* Take a free entry and fill in its path; the entry counts from here on. */

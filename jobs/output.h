@@ -14,6 +14,9 @@ typedef struct job_output job_output;
  * Fails with RDD_EUSAGE or RDD_EIO. */
 RDD_MUST_CHECK rdd_status job_output_check(const char *path, const char *endings, rdd_err *err);
 
+/* True where two outputs would become the same file, however their paths are spelt. */
+bool job_output_same(const char *a, const char *b);
+
 /* Choose the temporary name, create it empty, and register it for removal. Where the path is a
  * symbolic link, what it points to is replaced. */
 RDD_MUST_CHECK rdd_status job_output_open(job_output **out, const char *path, rdd_err *err);

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Bad input and bad luck: one message of rank 0, the right exit status, nothing half-written, no hang.
+# shellcheck disable=SC2016,SC2034,SC2086,SC2119,SC2317 # check evaluates conditions by name
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
 
@@ -114,6 +115,17 @@ bad_alone "a folder as a model" 65 'hollow: not an HDF5 file' evaluate hollow go
 head -c 2000 good.h5 >cut.h5
 bad "HDF5 that is cut off" 65 'cut\.h5' import cut.h5 -o out.h5
 bad "a model that is cut off" 65 'cut\.h5' evaluate cut.h5 good.csv
+# damage FILE: a few bytes in the middle, which checksums have to find.
+damage() {
+  printf garbage | dd of="$1" bs=1 seek=$(($(wc -c <"$1") / 2)) conv=notrunc 2>/dev/null
+}
+run 0 import big.csv -o damaged.h5
+damage damaged.h5
+bad "HDF5 that is damaged" 74 'damaged\.h5: /ratings/[a-z]+ cannot be read: .*hecksum' train damaged.h5 -o out.h5
+run 0 train good.csv -o damaged-model.h5 --rank 500 --max-iter 1
+damage damaged-model.h5
+bad_alone "a model that is damaged" 74 'damaged-model\.h5: /users/factors cannot be read: .*hecksum' \
+  predict damaged-model.h5 good.csv -o out.csv
 cp noise.bin noise.h5
 bad_alone "noise that is called HDF5" 65 'noise\.h5' train noise.h5 -o out.h5
 bad_alone "text as a model" 65 'good\.csv.*HDF5' evaluate good.csv good.csv
@@ -141,6 +153,7 @@ bad_alone "an argument too many" 2 "unexpected argument 'good.csv'" recommend mo
 bad "more ratings than pairs" 2 '--ratings 10 is more than' generate -o out.csv --users 3 --items 3 --ratings 10
 bad_alone "a scale upside down" 2 '--scale 5:1' generate -o out.csv --scale 5:1
 bad_alone "train and test in one file" 2 'same file' split good.csv --train out.csv --test out.csv
+bad_alone "the same, spelt in another way" 2 'same file' split good.csv --train out.csv --test ../data/./out.csv
 bad_alone "--users for --for items" 2 '--users goes with' recommend model.h5 --for items --users 3 -o out.csv
 bad_alone "users that are no ids" 2 "'bob'" recommend model.h5 --users bob -o out.csv
 bad "users that are unknown" 65 'none of the ids' recommend model.h5 --users 12345678 -o out.csv

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Ratings in every layout that is read: all give the same rows.
+# shellcheck disable=SC2016,SC2034,SC2086,SC2119,SC2317 # check evaluates conditions by name
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
 

@@ -31,13 +31,13 @@ stdout=$top/stdout stderr=$top/stderr
 tests=0 failures=0 status=0 ran=
 
 run() {
-  ranks=$1
+  processes=$1
   shift
-  ran="$ranks ranks: als $*"
-  if [ "$ranks" -eq 0 ]; then
+  ran="$processes ranks: als $*"
+  if [ "$processes" -eq 0 ]; then
     timeout --kill-after=5 "$time_limit" "$als" "$@" >"$stdout" 2>"$stderr" </dev/null
   else
-    timeout --kill-after=5 "$time_limit" "$mpiexec" -n "$ranks" "$als" "$@" \
+    timeout --kill-after=5 "$time_limit" "$mpiexec" -n "$processes" "$als" "$@" \
       >"$stdout" 2>"$stderr" </dev/null
   fi
   status=$?

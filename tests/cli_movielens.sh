@@ -1,5 +1,6 @@
 #!/bin/sh
 # Quality on real data: the five folds of MovieLens 100K, where $GANGPLANK_TEST_DATA has them.
+# shellcheck disable=SC2016,SC2034,SC2086,SC2119,SC2317 # check evaluates conditions by name
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
 folds=${GANGPLANK_TEST_DATA:-}/ml-100k

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The way of a newcomer through all commands, in text and in HDF5, alone and under mpirun; what they
 # print; and their help.
+# shellcheck disable=SC2016,SC2034,SC2086,SC2119,SC2317 # check evaluates conditions by name
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
 
@@ -11,7 +12,6 @@ quiet_json() {
   ranks=$1 keys=$2
   shift 2
   run "$ranks" "$@" --json --quiet
-  # shellcheck disable=SC2086 # the keys are words
   check "$1 --json with $ranks ranks prints one object and nothing else" \
     eval 'succeeds && json_object $keys && empty "$stderr"'
 }
@@ -84,6 +84,10 @@ run 2 recommend model.h5 --top 2 --users users.txt
 check "--users takes a file" eval 'succeeds && same "$stdout" a'
 run 0 recommend model.h5 --top 3 --for items --items 5
 check "--for items recommends users" eval 'succeeds && prints "^item 5$" && [ "$(wc -l <"$stdout")" -eq 4 ]'
+(ulimit -v 4000000 2>/dev/null && "$als" recommend model.h5 --top 1000000 -o all-items.csv >"$stdout" 2>"$stderr")
+status=$? ran="als recommend --top 1000000"
+check "a top above the number of items gives all items, and takes no room for more" \
+  eval 'succeeds && [ "$(wc -l <all-items.csv)" -eq 24001 ]'
 run 0 evaluate model.h5 test.csv --clamp
 check "evaluate prints a table" eval 'succeeds && prints "^rmse +0\.[0-9]+" && prints "^n_cold +0"'
 clamped=$(sed -n 's/^rmse *//p' "$stdout")

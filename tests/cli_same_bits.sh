@@ -1,6 +1,7 @@
 #!/bin/sh
 # The promise: a model is a function of ratings, parameters and seed. Not of ranks, threads,
 # partitions, order or format of the input; and neither is any other output.
+# shellcheck disable=SC2016,SC2034,SC2086,SC2119,SC2317 # check evaluates conditions by name
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
 sum=$(helper model_sum)
@@ -16,16 +17,19 @@ head -n 4 ratings.csv >three.csv
 
 # train_as MODEL RANKS ARG...: to MODEL.h5, whose line goes to MODEL.sum.
 train_as() {
-  model=$1 ranks=$2
+  model=$1 n=$2
   shift 2
-  run "$ranks" train "$@" -o "$model.h5" --rank 7 --max-iter 3 --quiet
-  [ "$status" -eq 0 ] && "$sum" "$model.h5" >"$model.sum" 2>>"$stderr"
+  rm -f "$model.h5"
+  run "$n" train "$@" -o "$model.h5" --rank 7 --max-iter 3 --quiet
+  succeeds && "$sum" "$model.h5" >"$model.sum"
 }
 # same_model TEXT MODEL RANKS ARG...: it has the bits of MODEL.
 same_model() {
   what=$1 as=$2
   shift 2
-  check "$what" eval 'train_as other "$@" && same other.sum "$as.sum"'
+  rm -f other.sum
+  train_as other "$@"
+  check "$what" same other.sum "$as.sum"
 }
 
 if [ -n "$sum" ]; then

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Signals: a run that is stopped leaves nothing behind, and a task that is shot is run again.
+# shellcheck disable=SC2016,SC2034,SC2086,SC2119,SC2317 # check evaluates conditions by name
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
 
@@ -32,11 +33,11 @@ wait_for() {
 
 # start RANKS ARG...: in the background; its pid is $job.
 start() {
-  ranks=$1
+  processes=$1
   shift
-  ran="$ranks ranks: als $*"
-  if [ "$ranks" -eq 0 ]; then "$als" "$@" >"$stdout" 2>"$stderr" </dev/null &
-  else "$mpiexec" -n "$ranks" "$als" "$@" >"$stdout" 2>"$stderr" </dev/null & fi
+  ran="$processes ranks: als $*"
+  if [ "$processes" -eq 0 ]; then "$als" "$@" >"$stdout" 2>"$stderr" </dev/null &
+  else "$mpiexec" -n "$processes" "$als" "$@" >"$stdout" 2>"$stderr" </dev/null & fi
   job=$!
 }
 
@@ -45,14 +46,13 @@ ended() { [ "$(state "$job")" = Z ] || [ ! -e "/proc/$job" ]; }
 
 # stopped SIGNAL OUTPUT: stop $job, which is writing OUTPUT or about to; nothing of it is left.
 stopped() {
-  processes=$(children "$job")
-  for pid in $processes; do processes="$processes $(children "$pid")"; done
+  started=$(children "$job")
+  for pid in $started; do started="$started $(children "$pid")"; done
   kill -s "$1" "$job"
   wait_for 10 ended || { kill -s KILL "$job" && return 1; }
   wait "$job"
   status=$?
-  # shellcheck disable=SC2086 # the pids are words
-  wait_for 5 gone $processes || return 1
+  wait_for 5 gone $started || return 1
   [ "$status" -ne 0 ] && absent "$2" && no_litter
 }
 

@@ -42,7 +42,8 @@ static void values(void) {
   char words[256];
   rdd_err err = {0};
   job_args *args = NULL;
-  const char *line = "in.csv --output=out.h5 --rank 7 -b --seed -3 --reg-param=1e-3 --format tsv two";
+  const char *line =
+      "in.csv --output=out.h5 --rank 7 -b --seed -3 --reg-param=1e-3 --format tsv two";
   if (!TK_OK(parse(&args, words, line, 1, 2, &err), &err)) return;
   TK_CHECK(!strcmp(job_string(args, "output"), "out.h5"));
   TK_CHECK(job_int(args, "rank") == 7 && job_given(args, "rank"));
@@ -75,9 +76,15 @@ static void forms(void) {
     const char *line, *output;
     int positionals;
   } row[] = {
-      {"-o a", "a", 0},        {"-oa", "a", 0},        {"-o=a", "a", 0},
-      {"--output a", "a", 0},  {"--output=a", "a", 0}, {"--output=a=b", "a=b", 0},
-      {"-o -b", "-b", 0},      {"-o a -", "a", 1},     {"-o a -- -b --rank", "a", 2},
+      {"-o a", "a", 0},
+      {"-oa", "a", 0},
+      {"-o=a", "a", 0},
+      {"--output a", "a", 0},
+      {"--output=a", "a", 0},
+      {"--output=a=b", "a=b", 0},
+      {"-o -b", "-b", 0},
+      {"-o a -", "a", 1},
+      {"-o a -- -b --rank", "a", 2},
       {"-o a -o last", "last", 0},
   };
   for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
@@ -170,8 +177,8 @@ static void distances(void) {
 
 /* The commands' own tables: each preset passes its own check, each name is there once. */
 static void commands_have_sound_tables(void) {
-  static const job_command *const command[] = {&job_generate, &job_import,  &job_split,
-                                               &job_train,    &job_evaluate, &job_predict,
+  static const job_command *const command[] = {&job_generate,  &job_import,   &job_split,
+                                               &job_train,     &job_evaluate, &job_predict,
                                                &job_recommend, &job_info};
   for (size_t c = 0; c < sizeof command / sizeof *command; c++) {
     for (const job_option *o = command[c]->options; o->name; o++) {
@@ -191,8 +198,8 @@ static void commands_have_sound_tables(void) {
 }
 
 static void exit_codes(void) {
-  static const int code[] = {[RDD_OK] = 0,        [RDD_EUSAGE] = 2, [RDD_EDATA] = 65,
-                             [RDD_ENOINPUT] = 66, [RDD_EIO] = 74,   [RDD_ENOMEM] = 70,
+  static const int code[] = {[RDD_OK] = 0,         [RDD_EUSAGE] = 2, [RDD_EDATA] = 65,
+                             [RDD_ENOINPUT] = 66,  [RDD_EIO] = 74,   [RDD_ENOMEM] = 70,
                              [RDD_ESINGULAR] = 65, [RDD_ETASK] = 70, [RDD_EINTERNAL] = 70};
   for (int st = RDD_OK; st <= RDD_EINTERNAL; st++)
     TK_CHECK(job_exit_code((rdd_status)st) == code[st]);
@@ -247,8 +254,9 @@ static void json_text(void) {
 }
 
 static void json_numbers_round_trip(void) {
-  static const double value[] = {1.0 / 3,  0.1 + 0.2, 1e-308, 4.9406564584124654e-324,
-                                 1.7976931348623157e308, -0.917, 123456789.123456789, 1e22};
+  static const double value[] = {
+      1.0 / 3, 0.1 + 0.2,           1e-308, 4.9406564584124654e-324, 1.7976931348623157e308,
+      -0.917,  123456789.123456789, 1e22};
   for (size_t i = 0; i < sizeof value / sizeof *value; i++) {
     job_json *json = job_json_new();
     job_json_real(json, "x", value[i]);
@@ -282,11 +290,11 @@ static void utf8_lengths(void) {
       {"\xe2\x82\xac", 3},
       {"\xf0\x9f\x8e\xac", 4},
       {"", 0},
-      {"\x80", 0},             /* a stray continuation */
-      {"\xc3", 0},             /* cut off */
+      {"\x80", 0}, /* a stray continuation */
+      {"\xc3", 0}, /* cut off */
       {"\xc3(", 0},
       {"\xf0\x9f\x8e", 0},
-      {"\xc0\xaf", 0},         /* overlong */
+      {"\xc0\xaf", 0}, /* overlong */
       {"\xe0\x80\xaf", 0},
       {"\xf0\x80\x80\xaf", 0},
       {"\xed\xa0\x80", 0},     /* a surrogate */
@@ -303,13 +311,21 @@ static void counts_and_seconds(void) {
   static const struct {
     int64_t n;
     const char *text;
-  } count[] = {{0, "0"}, {999, "999"}, {1000, "1,000"}, {-1234567, "-1,234,567"}, {100000000, "100,000,000"}};
+  } count[] = {{0, "0"},
+               {999, "999"},
+               {1000, "1,000"},
+               {-1234567, "-1,234,567"},
+               {100000000, "100,000,000"}};
   for (size_t i = 0; i < sizeof count / sizeof *count; i++)
     TK_CHECK(!strcmp(job_count_text(count[i].n), count[i].text));
   static const struct {
     double seconds;
     const char *text;
-  } span[] = {{0.4249, "0.42 s"}, {9.5, "9.50 s"}, {12.4, "12 s"}, {65, "1 min 05 s"}, {7800, "2 h 10 min"}};
+  } span[] = {{0.4249, "0.42 s"},
+              {9.5, "9.50 s"},
+              {12.4, "12 s"},
+              {65, "1 min 05 s"},
+              {7800, "2 h 10 min"}};
   for (size_t i = 0; i < sizeof span / sizeof *span; i++)
     TK_CHECK(!strcmp(job_seconds_text(span[i].seconds), span[i].text));
   char line[120];

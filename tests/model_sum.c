@@ -43,7 +43,9 @@ static bool print_dataset(hid_t file, const char *name) {
   hsize_t dims[2];
   hid_t dataset = H5Dopen2(file, name, H5P_DEFAULT);
   bool good = dataset >= 0 && sum_dataset(dataset, &sum, dims);
-  if (good) printf("%s[%" PRIu64 ",%" PRIu64 "]=%016" PRIx64 " ", name, (uint64_t)dims[0], (uint64_t)dims[1], sum);
+  if (good)
+    printf("%s[%" PRIu64 ",%" PRIu64 "]=%016" PRIx64 " ", name, (uint64_t)dims[0],
+           (uint64_t)dims[1], sum);
   if (dataset >= 0) H5Dclose(dataset);
   return good;
 }
@@ -59,9 +61,9 @@ static bool print_attribute(hid_t file, const char *name) {
 
 /* What depends on the machine or the moment is left out: seconds, ranks, command line, date. */
 static bool print_model(const char *path) {
-  static const char *const dataset[] = {"/users/id", "/users/factors", "/items/id",
-                                        "/items/factors", "/history/rmse_train",
-                                        "/history/rmse_test", "/history/objective"};
+  static const char *const dataset[] = {
+      "/users/id",           "/users/factors",     "/items/id",         "/items/factors",
+      "/history/rmse_train", "/history/rmse_test", "/history/objective"};
   static const char *const bias[] = {"/users/bias", "/items/bias"};
   static const char *const attribute[] = {"rank", "mean", "rating_min", "rating_max", "iterations"};
   hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);

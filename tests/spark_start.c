@@ -10,10 +10,8 @@ static rdd_status start_as_spark(rdd_comm *comm, const char *from, const char *t
   rdd_status st = job_model_read(comm, from, &model, err);
   if (st) return st;
   for (int side = 0; side < 2; side++) fx_spark_init(model, side, FX_XORSHIFT_2, 0, 10);
-  job_provenance how = {.params = {.rank = model->k},
-                        .inputs = "",
-                        .command_line = "spark_start",
-                        .ranks = 1};
+  job_provenance how = {
+      .params = {.rank = model->k}, .inputs = "", .command_line = "spark_start", .ranks = 1};
   st = job_model_write(comm, to, model, &how, err);
   als_model_free(model);
   return st;
