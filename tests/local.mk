@@ -40,11 +40,14 @@ include %D%/cli.mk
 %D%/layering.log: $(noinst_LIBRARIES)
 
 # Everything that `make check` builds, without running it.
-check-build: all $(check_LIBRARIES) $(check_PROGRAMS)
+# One after the other: `all` is a make of its own, and two of them would write the same archives.
+check-build: all
+	@$(MAKE) $(AM_MAKEFLAGS) check-programs
+check-programs: $(check_LIBRARIES) $(check_PROGRAMS)
 
 # The tests that need no mpirun: these are the ones that run under the sanitizers.
 check-unit:
 	@units=; for t in $(TESTS); do case $$t in *.unit) units="$$units $$t";; esac; done; \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
 
-.PHONY: check-build check-unit
+.PHONY: check-build check-programs check-unit
