@@ -20,14 +20,15 @@
 
 enum { ALIGNMENT = 64 };
 
-static const uint64_t SEGMENT_MAGIC = 0x3130474553504e47; /* "GNPSEG01" */
+static const uint64_t SEGMENT_MAGIC = 0x3230474553504e47; /* "GNPSEG02" */
 
 typedef struct segment_header {
   uint64_t magic;
   uint64_t schema; /* hash of the writer's */
   int64_t size;    /* of the whole segment */
   int64_t rows, batches;
-  int64_t unused[3];
+  uint64_t checksum; /* of the segment as it is with 0 here */
+  int64_t unused[2];
 } segment_header;
 
 typedef struct batch_header {
@@ -100,6 +101,51 @@ static int64_t record_bytes(const rdd_schema *schema, const batch_header *head) 
     bytes += padded(head->bytes[c]);
   }
   return bytes;
+}
+
+/* ---- The checksum ----
+ *
+ * A sum over blocks of 64 bytes, each folded with its place, so that it can be made piece by piece
+ * while a segment is written, and at the speed of memory. It is there for damage, not against
+ * malice. */
+
+static uint64_t fold(uint64_t a, uint64_t b) {
+  unsigned __int128 product = (unsigned __int128)a * b;
+  return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint64_t sum_block(const void *block, uint64_t place) {
+  uint64_t w[ALIGNMENT / 8], h = (place + 1) * 0x9e3779b97f4a7c15u;
+  memcpy(w, block, sizeof w);
+  return fold(w[0] ^ h, w[1] ^ 0xbf58476d1ce4e5b9u) + fold(w[2] ^ ~h, w[3] ^ 0x94d049bb133111ebu) +
+         fold(w[4] ^ (h << 1), w[5] ^ 0xd6e8feb86659fd93u) +
+         fold(w[6] ^ (h >> 1), w[7] ^ 0xa0761d6478bd642fu);
+}
+
+/* Of n bytes that lie at byte `at` of the segment, a multiple of 64, and zeros up to the next
+ * one. */
+static uint64_t sum_bytes(const void *data, int64_t n, int64_t at) {
+  const char *bytes = data;
+  uint64_t sum = 0, place = (uint64_t)at / ALIGNMENT;
+  for (; n >= ALIGNMENT; bytes += ALIGNMENT, n -= ALIGNMENT) sum += sum_block(bytes, place++);
+  if (n <= 0) return sum;
+  char last[ALIGNMENT] = {0};
+  memcpy(last, bytes, (size_t)n);
+  return sum + sum_block(last, place);
+}
+
+rdd_status rdd_part_verify(const rdd_part *part, rdd_err *err) {
+  segment_header head;
+  memcpy(&head, part->bytes, sizeof head);
+  uint64_t said = head.checksum, at = sizeof head;
+  head.checksum = 0;
+  uint64_t found = sum_bytes(&head, sizeof head, 0) + sum_bytes((const char *)part->bytes + at,
+                                                                (int64_t)(part->size - at),
+                                                                (int64_t)at);
+  if (found == said) return RDD_OK;
+  return rdd_set(err, RDD_EIO,
+                 "a partition of %zu bytes is damaged: its checksum is %016llx, not %016llx",
+                 part->size, (unsigned long long)found, (unsigned long long)said);
 }
 
 /* ---- Reading ---- */
@@ -230,6 +276,7 @@ static rdd_status put_file(const rdd_segment *segment, int64_t at, const char *d
 }
 
 static rdd_status put(rdd_segment *segment, int64_t at, const void *data, int64_t n, rdd_err *err) {
+  if (at > 0) segment->head.checksum += sum_bytes(data, n, at);
   if (segment->fd >= 0) return put_file(segment, at, data, n, err);
   if (n > 0) memcpy(segment->heap + at, data, (size_t)n);
   memset(segment->heap + at + n, 0, (size_t)(padded(n) - n)); /* a file has zeros there anyway */
@@ -287,6 +334,7 @@ rdd_status rdd_segment_append(rdd_segment *segment, const rdd_batch *batch, rdd_
   batch_header head;
   rdd_status st = measure(schema, batch, &head, err);
   int64_t at = segment->head.size, end = st ? at : at + record_bytes(schema, &head);
+  uint64_t checksum = segment->head.checksum;
   if (!st) st = reserve(segment, end, err);
   if (!st) st = put(segment, at, &head, sizeof head, err);
   at += (int64_t)sizeof head;
@@ -301,7 +349,12 @@ rdd_status rdd_segment_append(rdd_segment *segment, const rdd_batch *batch, rdd_
     if (!st) st = put(segment, at, values, head.bytes[c], err);
     at += padded(head.bytes[c]);
   }
-  if (st) return st; /* the segment is as it was: what was written lies behind its end */
+  if (st) { /* the segment is as it was: what was written lies behind its end */
+    segment->head.checksum = checksum;
+    if (segment->fd >= 0 && ftruncate(segment->fd, segment->head.size) != 0)
+      return rdd_set(err, RDD_EIO, "cannot take a batch off a memory file: %s", strerror(errno));
+    return st;
+  }
   segment->head.size = end;
   segment->head.rows += batch->rows;
   segment->head.batches++;
@@ -310,9 +363,13 @@ rdd_status rdd_segment_append(rdd_segment *segment, const rdd_batch *batch, rdd_
 
 rdd_status rdd_segment_finish(rdd_segment *segment, void **bytes_out, size_t *size_out,
                               rdd_err *err) {
-  const segment_header *head = &segment->head;
+  segment_header *head = &segment->head;
   rdd_status st = reserve(segment, head->size, err);
-  if (!st) st = put(segment, 0, head, sizeof *head, err);
+  if (st) return st;
+  uint64_t body = head->checksum;
+  head->checksum = 0;
+  head->checksum = body + sum_bytes(head, sizeof *head, 0);
+  st = put(segment, 0, head, sizeof *head, err);
   if (st) return st;
   if (segment->fd >= 0 && ftruncate(segment->fd, head->size) != 0)
     return rdd_set(err, RDD_EIO, "cannot set the size of a memory file to %lld bytes: %s",

@@ -77,6 +77,10 @@ typedef struct rdd_part {
 RDD_MUST_CHECK rdd_status rdd_part_open(rdd_part *part, const rdd_schema *schema, const void *bytes,
                                         size_t size, void (*release)(void *, size_t), rdd_err *err);
 
+/* Compare the segment with the checksum in its header.                   Not collective.
+ * Fails with RDD_EIO where it is damaged. */
+RDD_MUST_CHECK rdd_status rdd_part_verify(const rdd_part *part, rdd_err *err);
+
 /* Release the segment; a zeroed or closed part is accepted. */
 void rdd_part_close(rdd_part *part);
 

@@ -37,6 +37,11 @@ void rdd_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
   comm->ops->allreduce(comm, values, n, op);
 }
 
+bool rdd_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
+              double seconds) {
+  return comm->ops->meet(comm, send, bytes, recv, came, seconds);
+}
+
 /* The same number of bytes for each rank, end to end. */
 static void even_counts(const rdd_comm *comm, int64_t bytes, int64_t *counts, int64_t *displs) {
   for (int r = 0; r < comm->size; r++) {
@@ -75,7 +80,7 @@ rdd_status rdd_agree(rdd_comm *comm, rdd_status status, rdd_err *err) {
   if (lowest == comm->rank) {
     if (err->code != status) /* somebody forgot rdd_set(): do not send what lay in memory */
       rdd_set(err, status, "%s, without a message", rdd_status_name(status));
-    err->rank = comm->rank;
+    if (err->rank < 0) err->rank = comm->rank; /* agreed on before: the rank stands */
   }
   rdd_bcast(comm, err, sizeof *err, (int)lowest);
   return err->code;

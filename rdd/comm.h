@@ -10,6 +10,7 @@
 
 #include "rdd/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ extern "C" {
 /* Most ranks of a communicator; makers refuse more with RDD_EUSAGE. It bounds the arrays of counts
  * that live on the stack, so that the functions below cannot fail. */
 enum { RDD_MAX_RANKS = 16384 };
+
+/* Most bytes that a rank brings to a meeting. */
+enum { RDD_MEET_BYTES = 64 };
 
 typedef enum rdd_op { RDD_SUM, RDD_MIN, RDD_MAX } rdd_op;
 
@@ -34,6 +38,8 @@ typedef struct rdd_comm_ops {
                     const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                     const int64_t *recv_displs);
   void (*allreduce)(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op);
+  bool (*meet)(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
+               double seconds);
   /* allocate zeroed memory shared by the ranks of a node; NULL on every rank if any rank cannot */
   void *(*table_alloc)(rdd_comm *comm, size_t bytes, void **handle);
   void (*table_sync)(rdd_comm *comm, void *handle, const int64_t *begin);
@@ -86,6 +92,17 @@ void rdd_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op);
 /* The fence. Every rank brings its local status; if any is not RDD_OK, all ranks return the code
  * and the error of the lowest failing rank, with err->rank set. */
 RDD_MUST_CHECK rdd_status rdd_agree(rdd_comm *comm, rdd_status status, rdd_err *err);
+
+/* A small allgather with an end to waiting, on a channel of its own: it does not meet the other
+ * functions here, whatever those are doing. So it is how ranks that may have gone separate ways
+ * find out about each other. Waits for all ranks, but no longer than `seconds` (0: for ever); false
+ * when the time is up, and the meeting is open still: the same call again waits on.
+ *   send, bytes  [in]  at most RDD_MEET_BYTES, the same number on all ranks; read by the first call
+ *                      of a meeting only
+ *   recv         [out] [size][bytes] by rank, when it returns true
+ *   came         [out] [size] which ranks have come so far */
+RDD_MUST_CHECK bool rdd_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
+                             bool *came, double seconds);
 
 /* ---- Tables: memory that the ranks of one node share ----
  * Every rank writes its own byte range; after rdd_table_sync() every rank reads all of it. Between

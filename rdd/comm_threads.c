@@ -6,8 +6,10 @@
 #include "rdd/comm.h"
 #include "rdd/memory.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 /* What one rank brings to the exchange under way. */
 typedef struct post {
@@ -16,6 +18,14 @@ typedef struct post {
   int64_t *values;                /* allreduce */
   void *table;
 } post;
+
+/* What one rank has brought to its last two meetings. Two, since a rank may come to the next one
+ * while others still read this one; but not to the next but one. */
+typedef struct visit {
+  int64_t meetings; /* that this rank has come to */
+  bool open;        /* it waits in the last of them */
+  char bytes[2][RDD_MEET_BYTES];
+} visit;
 
 typedef struct team team;
 
@@ -31,6 +41,9 @@ struct team {
   enum { GATE_SHUT, GATE_OPEN, GATE_GO_HOME } gate;
   void (*body)(rdd_comm *comm, void *arg);
   void *arg;
+  pthread_mutex_t door; /* of the meetings */
+  pthread_cond_t arrived;
+  visit *visits;      /* [size] */
   post *posts;        /* [size] */
   thread_comm *ranks; /* [size] */
   pthread_t *threads; /* [size] */
@@ -102,6 +115,50 @@ static void threads_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op
   threads_barrier(comm);
 }
 
+/* Which ranks have come to meeting number n; true if all have. */
+static bool all_came(const team *t, int size, int64_t n, bool *came) {
+  bool all = true;
+  for (int r = 0; r < size; r++) {
+    came[r] = t->visits[r].meetings >= n;
+    all &= came[r];
+  }
+  return all;
+}
+
+/* The time `seconds` from now, on the clock of the condition; centuries are for ever. */
+static struct timespec deadline_in(double seconds) {
+  struct timespec at;
+  clock_gettime(CLOCK_MONOTONIC, &at);
+  if (!(seconds > 0 && seconds < 1e9)) seconds = 1e9;
+  int64_t ns = at.tv_nsec + (int64_t)(seconds * 1e9);
+  at.tv_sec += ns / 1000000000;
+  at.tv_nsec = ns % 1000000000;
+  return at;
+}
+
+static bool threads_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
+                         double seconds) {
+  team *t = team_of(comm);
+  visit *own = &t->visits[comm->rank];
+  struct timespec deadline = deadline_in(seconds);
+  int late = 0;
+  pthread_mutex_lock(&t->door);
+  if (!own->open) {
+    own->meetings++;
+    own->open = true;
+    memcpy(own->bytes[own->meetings % 2], send, (size_t)bytes);
+    pthread_cond_broadcast(&t->arrived);
+  }
+  while (!all_came(t, comm->size, own->meetings, came) && !late)
+    late = pthread_cond_timedwait(&t->arrived, &t->door, &deadline) == ETIMEDOUT;
+  bool all = all_came(t, comm->size, own->meetings, came);
+  for (int r = 0; r < comm->size && all; r++)
+    memcpy((char *)recv + r * bytes, t->visits[r].bytes[own->meetings % 2], (size_t)bytes);
+  own->open = !all;
+  pthread_mutex_unlock(&t->door);
+  return all;
+}
+
 static void *threads_table_alloc(rdd_comm *comm, size_t bytes, void **handle) {
   post *first = &team_of(comm)->posts[0];
   if (comm->rank == 0) first->table = rdd_calloc(bytes, 1);
@@ -143,16 +200,29 @@ static void open_gate(team *t, int whole) {
   pthread_mutex_unlock(&t->lock);
 }
 
+/* A condition whose deadlines no change of the date moves. */
+static void init_arrived(team *t) {
+  pthread_condattr_t attr;
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&t->arrived, &attr);
+  pthread_condattr_destroy(&attr);
+}
+
 /* Start all threads, run, join. A thread that cannot be started sends the others home. */
 static rdd_status run_team(team *t, int size, rdd_err *err) {
   int started = 0, why = pthread_barrier_init(&t->barrier, NULL, (unsigned)size);
   if (why) return rdd_set(err, RDD_ENOMEM, "cannot make a barrier: %s", strerror(why));
   pthread_mutex_init(&t->lock, NULL);
   pthread_cond_init(&t->opened, NULL);
+  pthread_mutex_init(&t->door, NULL);
+  init_arrived(t);
   for (; started < size && !why; started += !why)
     why = pthread_create(&t->threads[started], NULL, rank_main, &t->ranks[started]);
   open_gate(t, started == size);
   for (int r = 0; r < started; r++) pthread_join(t->threads[r], NULL);
+  pthread_cond_destroy(&t->arrived);
+  pthread_mutex_destroy(&t->door);
   pthread_cond_destroy(&t->opened);
   pthread_mutex_destroy(&t->lock);
   pthread_barrier_destroy(&t->barrier);
@@ -169,6 +239,7 @@ rdd_status rdd_threads_run(int size, void (*body)(rdd_comm *comm, void *arg), vo
       .allgatherv = threads_allgatherv,
       .alltoallv = threads_alltoallv,
       .allreduce = threads_allreduce,
+      .meet = threads_meet,
       .table_alloc = threads_table_alloc,
       .table_sync = threads_table_sync,
       .table_free = threads_table_free,
@@ -178,10 +249,11 @@ rdd_status rdd_threads_run(int size, void (*body)(rdd_comm *comm, void *arg), vo
     return rdd_set(err, RDD_EUSAGE, "%d ranks: expected 1 to %d", size, RDD_MAX_RANKS);
   team t = {.body = body, .arg = arg};
   rdd_status st = RDD_OK;
+  t.visits = rdd_calloc((size_t)size, sizeof *t.visits);
   t.posts = rdd_calloc((size_t)size, sizeof *t.posts);
   t.ranks = rdd_calloc((size_t)size, sizeof *t.ranks);
   t.threads = rdd_calloc((size_t)size, sizeof *t.threads);
-  if (!t.posts || !t.ranks || !t.threads) {
+  if (!t.visits || !t.posts || !t.ranks || !t.threads) {
     st = rdd_set(err, RDD_ENOMEM, "no memory for %d ranks", size);
     goto done;
   }
@@ -194,5 +266,6 @@ done:
   rdd_free(t.threads);
   rdd_free(t.ranks);
   rdd_free(t.posts);
+  rdd_free(t.visits);
   return st;
 }

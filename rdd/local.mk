@@ -3,13 +3,26 @@ noinst_LIBRARIES += %D%/librdd.a
 %C%_librdd_a_SOURCES = \
   %D%/actions.c \
   %D%/batch.c %D%/batch.h \
+  %D%/blocks.c \
+  %D%/collect.c \
   %D%/comm.c %D%/comm.h \
   %D%/comm_single.c \
   %D%/comm_threads.c \
+  %D%/debug.c \
+  %D%/event.c %D%/event.h \
   %D%/hash.c %D%/hash.h \
   %D%/memory.c %D%/memory.h \
+  %D%/place.c \
+  %D%/plan.c \
+  %D%/queue.c \
   %D%/rdd.c %D%/rdd.h %D%/rdd_impl.h \
+  %D%/row.h \
   %D%/runner.c \
+  %D%/seal.c \
+  %D%/ship.c \
   %D%/status.c %D%/status.h \
+  %D%/store.h \
   %D%/take.c \
-  %D%/task.c
+  %D%/task.c \
+  %D%/transform.c \
+  %D%/wide.c

@@ -11,7 +11,11 @@
 
 #include "rdd/batch.h"
 #include "rdd/comm.h"
+#include "rdd/event.h"
 #include "rdd/status.h"
+#include "rdd/store.h"
+
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,22 +43,108 @@ RDD_MUST_CHECK rdd_status rdd_source(rdd **out, const char *name, int64_t partit
                                      const rdd_schema *schema, rdd_source_fn compute, void *arg,
                                      rdd_err *err);
 
-/* A vectorised map: one batch in, one batch of `schema` out. Retains the parent. */
+/* A vectorised map: one batch in, one batch of `schema` out. Retains the parent, as all that
+ * follow. */
 RDD_MUST_CHECK rdd_status rdd_map_batches(rdd **out, rdd *parent, const char *name,
                                           const rdd_schema *schema, rdd_batch_fn fn, void *arg,
                                           rdd_err *err);
 
+/* One row in, one row of `schema` out: simpler to write than rdd_map_batches(), and several times
+ * as slow. See rdd/row.h for rows. */
+typedef struct rdd_row rdd_row;
+typedef struct rdd_rows rdd_rows;
+typedef rdd_status (*rdd_row_fn)(void *arg, const rdd_row *in, rdd_rows *out, rdd_err *err);
+RDD_MUST_CHECK rdd_status rdd_map(rdd **out, rdd *parent, const char *name,
+                                  const rdd_schema *schema, rdd_row_fn fn, void *arg, rdd_err *err);
+
+/* One row in, any number of rows out: fn ends each with rdd_rows_next(). */
+RDD_MUST_CHECK rdd_status rdd_flat_map(rdd **out, rdd *parent, const char *name,
+                                       const rdd_schema *schema, rdd_row_fn fn, void *arg,
+                                       rdd_err *err);
+
+/* Keep some rows. fn sets keep[i] to nonzero where row i stays; all are 0 on entry. */
+typedef rdd_status (*rdd_keep_fn)(void *arg, const rdd_batch *in, rdd_task *task, uint8_t *keep,
+                                  rdd_err *err);
+RDD_MUST_CHECK rdd_status rdd_filter(rdd **out, rdd *parent, const char *name, rdd_keep_fn fn,
+                                     void *arg, rdd_err *err);
+
+/* Keep each row with probability `fraction`, 0 to 1. Which ones is decided by seed, partition and
+ * the row's number in it alone, so a rerun keeps the same rows. */
+RDD_MUST_CHECK rdd_status rdd_sample(rdd **out, rdd *parent, const char *name, double fraction,
+                                     uint64_t seed, rdd_err *err);
+
+/* Whole partitions: fn gets `parents` parts, those with the task's partition number, and emits any
+ * number of batches with rdd_task_emit(). Parts that are not kept blocks are held in the task's
+ * memory. */
+typedef rdd_status (*rdd_parts_fn)(void *arg, const rdd_part *const *in, rdd_task *task,
+                                   rdd_err *err);
+RDD_MUST_CHECK rdd_status rdd_map_partitions(rdd **out, rdd *parent, const char *name,
+                                             const rdd_schema *schema, rdd_parts_fn fn, void *arg,
+                                             rdd_err *err);
+
+/* Fails with RDD_EUSAGE where the two have different numbers of partitions. */
+RDD_MUST_CHECK rdd_status rdd_zip_partitions(rdd **out, rdd *left, rdd *right, const char *name,
+                                             const rdd_schema *schema, rdd_parts_fn fn, void *arg,
+                                             rdd_err *err);
+
+/* The partitions of left, then those of right. Fails with RDD_EUSAGE where their columns differ. */
+RDD_MUST_CHECK rdd_status rdd_union(rdd **out, rdd *left, rdd *right, const char *name,
+                                    rdd_err *err);
+
+/* Fewer partitions: each is a run of neighbours, end to end. partitions >= 1; more than the parent
+ * has are as many as it has. */
+RDD_MUST_CHECK rdd_status rdd_coalesce(rdd **out, rdd *parent, const char *name, int64_t partitions,
+                                       rdd_err *err);
+
+/* The one wide transformation: row by row to partition hash(key) % partitions, by the hash of an
+ * integer or text column. It is a stage of its own, whose rows all ranks exchange; the order in a
+ * partition is by the parent's partition, then row. A parent that is already partitioned so is
+ * returned as it is. */
+RDD_MUST_CHECK rdd_status rdd_partition_by(rdd **out, rdd *parent, const char *name,
+                                           const char *key, int64_t partitions, rdd_err *err);
+
 rdd *rdd_retain(rdd *r);
 
-/* Drop a reference; NULL is accepted. A freed RDD releases its parent, in a loop. */
+/* Drop a reference; NULL is accepted. A freed RDD releases its parents, in a loop. */
 void rdd_release(rdd *r);
 
 int64_t rdd_partitions(const rdd *r);
 const rdd_schema *rdd_schema_of(const rdd *r);
 
-/* The lineage as text, one line an RDD, as Spark's toDebugString: "(8) parse at u.data ...".
- * The caller frees it with rdd_free(); NULL when memory is out. Not collective. */
+/* The lineage as text, as Spark's toDebugString: "(8) parse [user:int64] ...", a wide dependency
+ * starts with "+-". An ancestor that was shown already is not unfolded again. What is cached is
+ * told as this rank knows it. The caller frees it with rdd_free(); NULL when memory is out. Not
+ * collective. */
 char *rdd_debug_string(const rdd *r);
+
+/* The lineage as a graph for Graphviz: filled nodes are persisted, bold edges wide. As above. */
+char *rdd_dot(const rdd *r);
+
+/* ---- Keeping partitions ---- */
+
+typedef enum rdd_level {
+  RDD_LEVEL_NONE,
+  RDD_LEVEL_MEMORY, /* sealed, on the rank that computed it */
+  RDD_LEVEL_DISK,   /* in the store, from where later runs have it too */
+  RDD_LEVEL_MEMORY_AND_DISK,
+} rdd_level;
+
+/* Keep the partitions that later actions compute, and use them instead of computing them. Not
+ * collective; all ranks do the same.
+ *   store        [in]  for the levels with DISK; borrowed, and has to outlive the RDD
+ *   fingerprint  [in]  of all that decides what is in the partitions (inputs, parameters)
+ * A block that is damaged or gone is computed again from lineage, it alone.
+ * Fails with RDD_EUSAGE where the RDD has another level already: unpersist it first. */
+RDD_MUST_CHECK rdd_status rdd_persist(rdd *r, rdd_level level, rdd_store *store,
+                                      uint64_t fingerprint, rdd_err *err);
+
+/* Forget what is kept, in memory and in the store. Collective. */
+void rdd_unpersist(rdd *r, rdd_comm *comm);
+
+rdd_level rdd_level_of(const rdd *r);
+
+/* "memory and disk", ... */
+const char *rdd_level_name(rdd_level level);
 
 /* ---- Inside a task ---- */
 
@@ -84,24 +174,35 @@ void rdd_task_note(rdd_task *task, const char *format, ...) __attribute__((forma
 /* ---- Actions. Collective. ---- */
 
 typedef struct rdd_run_opts {
-  int slots;        /* tasks at a time on this rank, >= 1 */
-  int max_failures; /* crashes of one task before the job ends; 0 means RDD_MAX_FAILURES */
+  int slots;         /* tasks at a time on this rank, >= 1 */
+  int max_failures;  /* crashes of one task before the job ends; 0 means RDD_MAX_FAILURES */
+  double time_limit; /* seconds that a task may take before it counts as crashed; 0: no limit */
+  bool speculation;  /* run a second copy of a task that takes 1.5 x the median (and 0.1 s) once 3/4
+                      * of the node's tasks are done and this rank has a slot free; not in
+                      * rdd_visit() and what is made of it, where partitions come in order */
   void (*progress)(void *arg, int64_t done, int64_t total); /* or NULL; this rank's, from 0 */
-  void (*task_failed)(void *arg, const char *message);      /* or NULL; a crash that is retried */
+  void (*event)(void *arg, const rdd_event *event);         /* or NULL; of this rank */
+  rdd_fault (*fault)(void *arg, int64_t stage, int64_t partition, int attempt); /* or NULL */
   void *arg;
 } rdd_run_opts;
 
 typedef struct rdd_counters {
-  int64_t value[RDD_COUNTERS]; /* sums over all ranks */
+  int64_t value[RDD_COUNTERS]; /* sums over all ranks; of tasks that ran: what a kept block was
+                                * once counted with is not counted again */
   char note[RDD_NOTE];         /* the remark of the lowest partition that left one, or "" */
 } rdd_counters;
 
-/* The partitions of one rank after an action. */
+/* How partitions come to ranks. A rank has a run of neighbours (or those whose blocks it has in
+ * memory) and works through it; a rank that is done takes the next partitions of the other ranks of
+ * its node. Between nodes nothing moves: who is done waits. */
+
+/* The partitions of one rank after an action, ascending by number. Which rank has which is up to
+ * the scheduling, and may be different each time: nothing that a job computes may depend on it. */
 typedef struct rdd_parts {
   rdd_schema schema;
-  int64_t first; /* number of the first one; rank r has [np * r / size, np * (r + 1) / size) */
   int64_t n;
-  rdd_part *part; /* [n] */
+  int64_t *number; /* [n] of the partitions in the RDD */
+  rdd_part *part;  /* [n] */
 } rdd_parts;
 
 /* Compute every partition and keep each on the rank that computed it.
@@ -124,9 +225,57 @@ RDD_MUST_CHECK rdd_status rdd_visit(rdd *r, rdd_comm *comm, const rdd_run_opts *
                                     rdd_visit_fn visit, void *arg, rdd_counters *counters_out,
                                     rdd_err *err);
 
+/* The same for some partitions.
+ *   wanted  [in]  [n] their numbers, rising, the same on all ranks
+ * Fails with RDD_EUSAGE where there is no such partition. */
+RDD_MUST_CHECK rdd_status rdd_compute_some(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
+                                           const int64_t *wanted, int64_t n, rdd_parts **parts_out,
+                                           rdd_counters *counters_out, rdd_err *err);
+
 /* Number of rows. */
 RDD_MUST_CHECK rdd_status rdd_count(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
                                     int64_t *rows_out, rdd_err *err);
+
+/* All rows, in order of partition, on every rank.
+ *   part_out  [out] close with rdd_part_close(); untouched on failure */
+RDD_MUST_CHECK rdd_status rdd_collect(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
+                                      rdd_part *part_out, rdd_err *err);
+
+/* The first n rows, or all where there are fewer, on every rank. Computes the first partition, then
+ * four times as many, and so on until there are enough. */
+RDD_MUST_CHECK rdd_status rdd_take(rdd *r, rdd_comm *comm, const rdd_run_opts *opts, int64_t n,
+                                   rdd_part *part_out, rdd_err *err);
+
+/* Fold the values of a column of numbers: combine(arg, acc, value) makes *acc of both. Inside a
+ * partition by row, in its task; then partition by partition: the result never depends on ranks.
+ *   acc_out  [out] one value of the column's type, on every rank; untouched on failure
+ * Fails with RDD_EUSAGE where there are no rows. */
+typedef void (*rdd_combine_fn)(void *arg, void *acc, const void *value);
+RDD_MUST_CHECK rdd_status rdd_reduce(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
+                                     const char *column, rdd_combine_fn combine, void *arg,
+                                     void *acc_out, rdd_err *err);
+
+/* Fold rows into a state of `bytes` plain bytes: add() a batch in a task, merge() the states of
+ * partitions in order of partition.
+ *   state  [in/out] the empty state; on every rank the result, untouched on failure */
+typedef struct rdd_aggregate_fns {
+  void (*add)(void *arg, void *state, const rdd_batch *batch);
+  void (*merge)(void *arg, void *state, const void *other);
+  void *arg;
+} rdd_aggregate_fns;
+RDD_MUST_CHECK rdd_status rdd_aggregate(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
+                                        const rdd_aggregate_fns *fns, void *state, size_t bytes,
+                                        rdd_err *err);
+
+/* Call fn on each partition, in its task, for what it does outside: a rerun may call it twice. */
+RDD_MUST_CHECK rdd_status rdd_foreach_partition(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
+                                                rdd_parts_fn fn, void *arg, rdd_err *err);
+
+/* Cut the lineage: compute what the store has not, keep it there, and drop the parents. A block
+ * that is lost later is an error, since nothing is left to compute it from. On failure the lineage
+ * is as it was. */
+RDD_MUST_CHECK rdd_status rdd_checkpoint(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
+                                         rdd_store *store, uint64_t fingerprint, rdd_err *err);
 
 /* Release one partition early (the gang does so as it consumes them), or all. NULL is accepted. */
 void rdd_parts_drop(rdd_parts *parts, int64_t i);

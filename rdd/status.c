@@ -46,6 +46,7 @@ const char *rdd_status_name(rdd_status code) {
       [RDD_ESINGULAR] = "singular system",
       [RDD_ETASK] = "task failed",
       [RDD_EINTERNAL] = "internal error",
+      [RDD_ESTOPPED] = "stopped",
   };
   size_t i = (size_t)code;
   return i < sizeof name / sizeof name[0] ? name[i] : "unknown error";

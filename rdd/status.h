@@ -24,6 +24,7 @@ typedef enum rdd_status {
   RDD_ESINGULAR, /* a row's normal equations are not positive definite */
   RDD_ETASK,     /* a task crashed more often than is allowed */
   RDD_EINTERNAL, /* a bug, or an outside library that failed for no reason of the user's */
+  RDD_ESTOPPED,  /* asked to stop, and stopped where it can go on later: no failure, no result */
 } rdd_status;
 
 typedef struct rdd_err {

@@ -1,16 +1,22 @@
-/* A task, seen from inside: one partition of one chain, in a child of its own.
+/* A task, seen from inside: one partition of a piece of lineage, in a child of its own.
  *
- *   source --emit--> batch --map--> batch --map--> ... --append--> segment in a memory file
+ *   source --emit--> batch --step--> batch --step--> ... --append--> segment in a memory file
  *
  * One batch goes all the way down before the source makes the next, so a task holds one batch for
- * each step and never a whole partition. Nothing here is freed: the child ends with _exit(). */
+ * each step and never a whole partition; only where a function takes whole partitions (zip) are
+ * those of its parents made first. Blocks that are kept stand for the lineage behind them. Nothing
+ * here is freed: the child ends with _exit(). */
 #include "rdd/rdd_impl.h"
 
 #include "rdd/memory.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { ALIGNMENT = 64, CHUNK_BYTES = 1 << 20 };
 
@@ -23,12 +29,32 @@ struct chunk {
   _Alignas(ALIGNMENT) char bytes[];
 };
 
-struct rdd_task {
-  const rdd_chain *chain;
-  int64_t partition;
-  int attempt;
+/* Where rows end: in a segment, or dealt to partitions. */
+typedef struct sink {
   rdd_segment *segment;
+  rdd_deal *deal;
+} sink;
+
+/* Partition `partition` of node has to go through the steps from `above` on into a sink. */
+typedef struct work work;
+struct work {
+  work *next; /* the one that comes after it */
+  const rdd *node;
+  int64_t partition;
+  rdd_step *above;
+  sink *into;
+  rdd_part *input[RDD_MAX_DEPS]; /* for a function of parts, */
+  sink *made[RDD_MAX_DEPS];      /* or where they are made */
+  bool ready;                    /* they are there */
+};
+
+struct rdd_task {
+  const rdd_order *order;
   rdd_report *report;
+  work *todo;      /* a stack */
+  rdd_step *above; /* of the pipeline that runs: */
+  sink *into;
+  bool struck;       /* the fault on purpose has been committed */
   chunk *scratch;    /* the newest first */
   size_t chunk_room; /* of the next chunk */
 };
@@ -69,26 +95,215 @@ void *rdd_task_scratch(rdd_task *task, size_t n, size_t size) {
   return p;
 }
 
+/* ---- Faults on purpose ---- */
+
+/* In the middle of the work: after the first batch, or at the end where there was none. */
+static rdd_status strike(rdd_task *task, rdd_err *err) {
+  const rdd_fault *fault = &task->order->fault;
+  if (task->struck) return RDD_OK;
+  task->struck = true;
+  switch (fault->kind) {
+  case RDD_FAULT_SIGNAL:
+    signal(fault->number, SIG_DFL);
+    raise(fault->number);
+    break;
+  case RDD_FAULT_EXIT:
+    _exit(fault->number);
+  case RDD_FAULT_HANG:
+    for (;;) pause();
+  case RDD_FAULT_ERROR:
+    return rdd_set(err, RDD_EDATA, "partition %lld of %s: injected error",
+                   (long long)task->order->partition, task->order->target->name);
+  case RDD_FAULT_CORRUPT: /* when there is a result */
+  case RDD_FAULT_NONE:
+    break;
+  }
+  return RDD_OK;
+}
+
+/* Change the last byte of the result, after its checksum was made. */
+static void damage(int fd) {
+  struct stat file;
+  unsigned char byte;
+  if (fstat(fd, &file) != 0 || file.st_size == 0) return;
+  if (pread(fd, &byte, 1, file.st_size - 1) != 1) return;
+  byte ^= 1;
+  ssize_t ignored = pwrite(fd, &byte, 1, file.st_size - 1);
+  (void)ignored;
+}
+
+/* ---- The pipeline ---- */
+
 rdd_status rdd_task_emit(rdd_task *task, const rdd_batch *batch, rdd_err *err) {
   rdd_batch in = *batch;
   rdd_status st = RDD_OK;
-  for (int64_t s = 1; s < task->chain->stages && in.rows != 0 && !st; s++) {
-    const rdd *stage = task->chain->stage[s];
+  for (rdd_step *step = task->above; step && in.rows != 0 && !st; step = step->next) {
     rdd_batch out = {0};
-    st = stage->compute.map(stage->compute.arg, &in, task, &out, err);
+    st = step->node->compute.step(step, task, &in, &out, err);
+    step->rows += in.rows;
     in = out;
   }
-  if (!st) st = rdd_segment_append(task->segment, &in, err);
+  if (!st && in.rows != 0)
+    st = task->into->deal ? rdd_deal_add(task->into->deal, task, &in, err)
+                          : rdd_segment_append(task->into->segment, &in, err);
   reset_scratch(task);
+  return st ? st : strike(task, err);
+}
+
+static rdd_status out_of_memory(const rdd *node, rdd_err *err) {
+  return rdd_set(err, RDD_ENOMEM, "no memory for a task of %s", node->name);
+}
+
+static rdd_status lose(rdd_task *task, const rdd *r, int64_t partition, rdd_status status) {
+  task->report->lost_partition = partition;
+  task->report->lost = r;
+  return status;
+}
+
+/* A block instead of what it was computed from.
+ *   copy_out  [out] the part, from the store */
+static rdd_status read_block(rdd_task *task, const rdd *r, int64_t partition,
+                             const rdd_part **part_out, rdd_err *err) {
+  rdd_part *here = &r->kept->part[partition];
+  rdd_status st;
+  if (here->bytes) {
+    st = rdd_part_verify(here, err);
+  } else {
+    rdd_block block = rdd_kept_block(r, partition);
+    here = rdd_calloc(1, sizeof *here);
+    if (!here) return out_of_memory(r, err);
+    lose(task, r, partition, RDD_OK); /* until it is read: what is damaged may kill its reader */
+    task->report->reading = true;
+    st = r->kept->store->get(r->kept->store, &block, &r->schema, here, err);
+    task->report->reading = false;
+    task->report->lost = NULL;
+  }
+  if (st == RDD_EIO || st == RDD_ENOINPUT) return lose(task, r, partition, st);
+  *part_out = here;
   return st;
 }
 
+static rdd_status emit_part(rdd_task *task, const rdd_part *part, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  for (int64_t b = 0; b < part->batches && !st; b++) st = rdd_task_emit(task, &part->batch[b], err);
+  return st;
+}
+
+static rdd_status push(rdd_task *task, work w) {
+  work *copy = rdd_alloc(1, sizeof *copy);
+  if (!copy) return RDD_ENOMEM;
+  w.next = task->todo;
+  *copy = w;
+  task->todo = copy;
+  return RDD_OK;
+}
+
+/* A function of whole partitions: it runs when those that are no blocks have been made. */
+static rdd_status push_parts(rdd_task *task, const rdd *node, int64_t p, const work *w,
+                             rdd_err *err) {
+  work after = {.node = node, .partition = p, .above = w->above, .into = w->into, .ready = true};
+  rdd_status st = RDD_OK;
+  for (int d = 0; d < node->deps && !st; d++) {
+    const rdd *parent = node->dep[d].parent;
+    if (rdd_kept_here(parent, p)) {
+      const rdd_part *block = NULL;
+      st = read_block(task, parent, p, &block, err);
+      after.input[d] = (rdd_part *)(uintptr_t)block;
+    } else {
+      after.made[d] = rdd_calloc(1, sizeof *after.made[d]);
+      if (!after.made[d]) return out_of_memory(node, err);
+      st = rdd_segment_new(&after.made[d]->segment, &parent->schema, -1, err);
+    }
+  }
+  if (st) return st;
+  if (push(task, after)) return out_of_memory(node, err);
+  for (int d = node->deps - 1; d >= 0; d--)
+    if (after.made[d] &&
+        push(task, (work){.node = node->dep[d].parent, .partition = p, .into = after.made[d]}))
+      return out_of_memory(node, err);
+  return RDD_OK;
+}
+
+static rdd_status run_parts(rdd_task *task, const work *w, rdd_err *err) {
+  const rdd_part *in[RDD_MAX_DEPS] = {NULL};
+  for (int d = 0; d < w->node->deps; d++) {
+    in[d] = w->input[d];
+    if (!w->made[d]) continue;
+    rdd_part *part = rdd_calloc(1, sizeof *part);
+    void *bytes;
+    size_t size;
+    if (!part) return out_of_memory(w->node, err);
+    rdd_status st = rdd_segment_finish(w->made[d]->segment, &bytes, &size, err);
+    if (!st) st = rdd_part_open(part, &w->node->dep[d].parent->schema, bytes, size, NULL, err);
+    if (st) return st;
+    in[d] = part;
+  }
+  return w->node->compute.parts(w->node->compute.arg, in, task, err);
+}
+
+/* Rows are passed on: from one partition of one parent (true, with which), or from several, which
+ * are then to be done one after the other. */
+static bool follow(rdd_task *task, const rdd **node, int64_t *partition, const work *w,
+                   rdd_status *st, rdd_err *err) {
+  const rdd *r = *node;
+  int64_t p = *partition, found = 0, begin, end;
+  for (int d = 0; d < r->deps; d++) {
+    rdd_dep_range(r, &r->dep[d], p, &begin, &end);
+    if (end > begin) *node = r->dep[d].parent, *partition = begin;
+    found += end - begin;
+  }
+  if (found == 1) return true;
+  for (int d = r->deps - 1; d >= 0 && found > 1; d--) {
+    rdd_dep_range(r, &r->dep[d], p, &begin, &end);
+    for (int64_t q = end - 1; q >= begin; q--) {
+      work one = {.node = r->dep[d].parent, .partition = q, .above = w->above, .into = w->into};
+      if (!push(task, one)) continue;
+      *st = out_of_memory(r, err);
+      return false;
+    }
+  }
+  return false;
+}
+
+/* Go up the lineage, collecting steps, to where rows come from, and let them come. */
+static rdd_status run_pipeline(rdd_task *task, work *w, rdd_err *err) {
+  const rdd *node = w->node;
+  int64_t p = w->partition;
+  rdd_status st = RDD_OK;
+  for (;;) {
+    if (rdd_kept_here(node, p)) {
+      const rdd_part *block = NULL;
+      st = read_block(task, node, p, &block, err);
+      task->above = w->above, task->into = w->into;
+      return st ? st : emit_part(task, block, err);
+    }
+    if (node->compute.source) {
+      task->above = w->above, task->into = w->into;
+      return node->compute.source(node->compute.arg, p, task, err);
+    }
+    if (node->compute.parts) return push_parts(task, node, p, w, err);
+    if (rdd_is_wide(node)) {
+      rdd_set(err, RDD_EIO, "its rows are not here");
+      return lose(task, node, p, RDD_EIO);
+    }
+    if (node->compute.step) {
+      rdd_step *step = rdd_calloc(1, sizeof *step);
+      if (!step) return out_of_memory(node, err);
+      *step = (rdd_step){.node = node, .partition = p, .next = w->above};
+      w->above = step;
+      node = node->dep[0].parent;
+    } else if (!follow(task, &node, &p, w, &st, err)) {
+      return st;
+    }
+  }
+}
+
 int64_t rdd_task_partition(const rdd_task *task) {
-  return task->partition;
+  return task->order->partition;
 }
 
 int rdd_task_attempt(const rdd_task *task) {
-  return task->attempt;
+  return task->order->attempt;
 }
 
 void rdd_task_count(rdd_task *task, int counter, int64_t n) {
@@ -103,19 +318,43 @@ void rdd_task_note(rdd_task *task, const char *format, ...) {
   va_end(args);
 }
 
-void rdd_task_run(const rdd_chain *chain, int64_t partition, int attempt, int fd,
-                  rdd_report *report) {
-  rdd_task task = {.chain = chain,
-                   .partition = partition,
-                   .attempt = attempt,
-                   .report = report,
-                   .chunk_room = CHUNK_BYTES};
-  const rdd *source = chain->stage[0], *target = chain->stage[chain->stages - 1];
+/* What is stored is what the rank will map. A store that fails does not spoil the result. */
+static void store_result(const rdd_order *order, int fd, size_t size, rdd_report *report) {
+  const rdd *target = order->target;
+  rdd_part part = {0};
+  rdd_err *err = &report->store_err;
+  rdd_status st = RDD_OK;
+  void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+  if (bytes == MAP_FAILED) st = rdd_set(err, RDD_ENOMEM, "cannot map %zu bytes", size);
+  if (!st) st = rdd_part_open(&part, &target->schema, bytes, size, NULL, err);
+  rdd_block block = rdd_kept_block(target, order->partition);
+  if (!st) st = target->kept->store->put(target->kept->store, &block, &target->schema, &part, err);
+  report->stored = st == RDD_OK;
+  report->store_failed = st != RDD_OK;
+}
+
+void rdd_task_run(const rdd_order *order, int fd, rdd_report *report) {
+  rdd_task task = {.order = order, .report = report, .chunk_room = CHUNK_BYTES};
+  sink result = {0};
   rdd_err *err = &report->err;
-  size_t bytes;
-  rdd_status st = rdd_segment_new(&task.segment, &target->schema, fd, err);
-  if (!st) st = source->compute.source(source->compute.arg, partition, &task, err);
-  if (!st) st = rdd_segment_finish(task.segment, NULL, &bytes, err);
+  size_t size = 0;
+  rdd_status st = order->deal_to
+                      ? rdd_deal_new(&result.deal, order->deal_to, err)
+                      : rdd_segment_new(&result.segment, &order->target->schema, fd, err);
+  work all = {.node = order->target, .partition = order->partition, .into = &result};
+  if (!st && push(&task, all)) st = out_of_memory(order->target, err);
+  while (task.todo && !st) {
+    work *w = task.todo;
+    task.todo = w->next;
+    task.above = w->above, task.into = w->into;
+    st = w->ready ? run_parts(&task, w, err) : run_pipeline(&task, w, err);
+    rdd_free(w);
+  }
+  if (!st) st = strike(&task, err);
+  if (!st && order->deal_to) st = rdd_deal_finish(result.deal, fd, err);
+  if (!st && !order->deal_to) st = rdd_segment_finish(result.segment, NULL, &size, err);
+  if (!st && order->store) store_result(order, fd, size, report);
+  if (order->fault.kind == RDD_FAULT_CORRUPT) damage(fd);
   report->status = st;
   report->finished = 1; /* last: from here on the report is believed */
 }

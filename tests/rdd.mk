@@ -4,6 +4,8 @@ check_PROGRAMS += \
   tests/rdd_comm.unit \
   tests/rdd_lineage.unit \
   tests/rdd_memory.unit \
+  tests/rdd_ops_threads.unit \
+  tests/rdd_recovery_threads.unit \
   tests/rdd_task.unit \
   tests/rdd_task_threads.unit
 tests_rdd_batch_unit_SOURCES = %D%/rdd_batch.c
@@ -18,3 +20,7 @@ tests_rdd_task_unit_SOURCES = %D%/rdd_task.c
 tests_rdd_task_unit_LDADD = $(RDD_TEST_LIBS)
 tests_rdd_task_threads_unit_SOURCES = %D%/rdd_task_threads.c
 tests_rdd_task_threads_unit_LDADD = $(RDD_TEST_LIBS)
+tests_rdd_ops_threads_unit_SOURCES = %D%/rdd_ops_threads.c %D%/rdd_kit.c %D%/rdd_kit.h
+tests_rdd_ops_threads_unit_LDADD = $(RDD_TEST_LIBS)
+tests_rdd_recovery_threads_unit_SOURCES = %D%/rdd_recovery_threads.c %D%/rdd_kit.c %D%/rdd_kit.h
+tests_rdd_recovery_threads_unit_LDADD = $(RDD_TEST_LIBS)

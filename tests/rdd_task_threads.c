@@ -92,9 +92,14 @@ static void compute(rdd_comm *comm) {
     rdd_err err;
     rdd_status st = rdd_compute(r, comm, &opts, &parts, &counters, &err);
     if (TK_OK(st, &err)) {
-      TK_CHECK(parts->first == np * comm->rank / comm->size);
-      TK_CHECK(parts->first + parts->n == np * (comm->rank + 1) / comm->size);
-      for (int64_t i = 0; i < parts->n; i++) check_part(parts->first + i, &parts->part[i]);
+      int64_t mine[2] = {parts->n, 0}; /* how many, and the sum of their numbers */
+      for (int64_t i = 0; i < parts->n; i++) {
+        TK_CHECK(i == 0 || parts->number[i - 1] < parts->number[i]);
+        check_part(parts->number[i], &parts->part[i]);
+        mine[1] += parts->number[i];
+      }
+      rdd_allreduce(comm, mine, 2, RDD_SUM);
+      TK_CHECK(mine[0] == np && mine[1] == np * (np - 1) / 2); /* each is on one rank */
       check_counters(np, &counters);
     }
     rdd_parts_free(parts);
