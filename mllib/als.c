@@ -4,6 +4,7 @@
 #include "mllib/bias_impl.h"
 #include "mllib/normal.h"
 #include "mllib/threads_impl.h"
+#include "rdd/hash.h"
 #include "rdd/memory.h"
 
 #include <inttypes.h>
@@ -217,16 +218,29 @@ static void set_extremes(rdd_comm *comm, const als_side *side, als_model *model)
   model->rating_max = value_of(-extreme[1]);
 }
 
+/* One half-step, with what the job wants done before it. */
+static rdd_status half_step_with(rdd_comm *comm, const als_problem *problem, int side, double reg,
+                                 als_model *model, const als_hooks *hooks, als_iteration *out,
+                                 double *error_out, double *norm_out, rdd_err *err) {
+  if (hooks->before) {
+    rdd_status st = hooks->before(hooks->arg, out->iteration, side, err);
+    st = rdd_agree(comm, st, err);
+    if (st) return st;
+  }
+  return als_half_step(comm, &problem->side[side], side, reg, model, error_out, norm_out, err);
+}
+
 /* Items, then users, as Spark has it. */
 static rdd_status iterate(rdd_comm *comm, const als_problem *problem, const als_params *params,
-                          als_model *model, als_iteration *out, rdd_err *err) {
+                          als_model *model, const als_hooks *hooks, als_iteration *out,
+                          rdd_err *err) {
   double start = seconds_now(), error, norm[2];
   double n = (double)problem->ratings, reg = params->reg_param;
-  rdd_status st = als_half_step(comm, &problem->side[ALS_ITEMS], ALS_ITEMS, reg, model, NULL,
-                                &norm[ALS_ITEMS], err);
+  rdd_status st = half_step_with(comm, problem, ALS_ITEMS, reg, model, hooks, out, NULL,
+                                 &norm[ALS_ITEMS], err);
   if (st) return st;
-  st = als_half_step(comm, &problem->side[ALS_USERS], ALS_USERS, reg, model, &error,
-                     &norm[ALS_USERS], err);
+  st = half_step_with(comm, problem, ALS_USERS, reg, model, hooks, out, &error, &norm[ALS_USERS],
+                      err);
   if (st) return st;
   out->rmse_train = sqrt(error / n);
   out->objective = error + reg * (norm[ALS_USERS] + norm[ALS_ITEMS]);
@@ -241,10 +255,29 @@ static rdd_status iterate(rdd_comm *comm, const als_problem *problem, const als_
   return RDD_OK;
 }
 
+/* True where the last iteration made brought too little. Asked before each iteration, so that a fit
+ * that is resumed stops where the undisturbed one did. */
+static bool converged(const als_iteration *history, int made, double tol) {
+  if (made < 2 || tol <= 0) return false;
+  double before = history[made - 2].objective;
+  return before - history[made - 1].objective <= tol * before;
+}
+
+static rdd_status check_start(int start, const als_params *params, rdd_err *err) {
+  if (start >= 0 && start <= params->max_iter) return RDD_OK;
+  return rdd_set(err, RDD_EUSAGE,
+                 "the fit is to go on after iteration %d; it has to be 0 to %d, the number of "
+                 "iterations",
+                 start, params->max_iter);
+}
+
 rdd_status als_fit(rdd_comm *comm, als_problem *problem, const als_params *params, als_model *model,
-                   als_progress_fn progress, void *arg, als_iteration *history, int *done_out,
+                   int start, const als_hooks *hooks, als_iteration *history, int *done_out,
                    rdd_err *err) {
+  static const als_hooks none = {NULL, NULL, NULL};
+  if (!hooks) hooks = &none;
   rdd_status st = check_params(params, model, err); /* the same on all ranks */
+  if (!st) st = check_start(start, params, err);
   if (st) return st;
   if (problem->ratings < 1) return rdd_set(err, RDD_EDATA, "there are no ratings to train on");
   set_extremes(comm, &problem->side[ALS_USERS], model);
@@ -253,17 +286,35 @@ rdd_status als_fit(rdd_comm *comm, als_problem *problem, const als_params *param
     st = als_bias_fit(comm, problem, params->bias_reg, model, err);
     if (st) return st;
   }
-  int made = 0;
-  while (made < params->max_iter) {
-    als_iteration *now = &history[made];
-    st = iterate(comm, problem, params, model, now, err);
+  int made = start;
+  bool stop = false;
+  while (made < params->max_iter && !stop && !converged(history, made, params->tol)) {
+    history[made].iteration = made + 1;
+    st = iterate(comm, problem, params, model, hooks, &history[made], err);
     if (st) return st;
-    now->iteration = ++made;
-    if (progress) progress(arg, now);
-    if (made < 2 || params->tol <= 0) continue;
-    double before = history[made - 2].objective;
-    if (before - now->objective <= params->tol * before) break;
+    made++;
+    if (hooks->after) st = hooks->after(hooks->arg, comm, model, history, made, &stop, err);
+    if (st) return st;
   }
   *done_out = made;
   return RDD_OK;
+}
+
+/* ---- The fingerprint ---- */
+
+uint64_t als_fingerprint(rdd_comm *comm, const als_model *model, const als_side *by_user) {
+  const als_ids *users = model->side[ALS_USERS].ids, *items = model->side[ALS_ITEMS].ids;
+  uint64_t sum = 0; /* of integers, so in any order */
+#pragma omp parallel for schedule(static) reduction(+ : sum) num_threads(als_threads())
+  for (int64_t r = 0; r < by_user->rows; r++) {
+    uint64_t user = als_ids_hash(users, by_user->first + r);
+    for (int64_t e = by_user->start[r]; e < by_user->start[r + 1]; e++) {
+      uint32_t bits;
+      memcpy(&bits, &by_user->entry[e].value, sizeof bits);
+      sum += rdd_mix64_2(rdd_mix64_2(user, als_ids_hash(items, by_user->entry[e].column)), bits);
+    }
+  }
+  int64_t all = (int64_t)sum;
+  rdd_allreduce(comm, &all, 1, RDD_SUM);
+  return (uint64_t)all;
 }

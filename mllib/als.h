@@ -41,18 +41,35 @@ typedef struct als_problem {
   const als_side *test; /* ratings by user to evaluate after each iteration, or NULL; not changed */
 } als_problem;
 
-/* Called on every rank after each iteration; not collective. */
-typedef void (*als_progress_fn)(void *arg, const als_iteration *done);
+/* What a job hangs onto the iterations. Each may be NULL. */
+typedef struct als_hooks {
+  /* Before each half-step, on every rank: heart beats, faults on purpose. Not collective; a status
+   * that is not RDD_OK is agreed on and ends the fit. */
+  rdd_status (*before)(void *arg, int iteration, int side, rdd_err *err);
+  /* After each iteration: saves checkpoints, asks to stop. Collective, all ranks return alike.
+   *   history  [in]  [done] of all iterations so far */
+  rdd_status (*after)(void *arg, rdd_comm *comm, const als_model *model,
+                      const als_iteration *history, int done, bool *stop_out, rdd_err *err);
+  void *arg;
+} als_hooks;
 
 /* Fit a model.                                                            Collective.
  *   problem   [in,out] with params->bias, values become residuals
- *   model     [in,out] in: the users' initial factors; out: the result. Also sets mean, biases.
- *   history   [out] [params->max_iter] what each iteration came to
- *   done_out  [out] iterations made
+ *   model     [in,out] in: the users' initial factors, or those after iteration `start` (with the
+ *                  items', where no iteration may be left to make); out: the result. Also sets
+ *                  mean, biases.
+ *   start     [in]  iterations already made (resumed from a checkpoint), 0 to max_iter;
+ *                  history[0..start) is filled
+ *   hooks     [in]  or NULL; the same on all ranks
+ *   history   [in,out] [params->max_iter] what each iteration came to
+ *   done_out  [out] iterations made, `start` included
+ * Resumed or not, the result has the same bits: what is not in the users' factors is computed anew,
+ * and a fit that had come to its tolerance makes no further iteration.
  * Fails with RDD_ESINGULAR where a row's equations are not positive definite: err->detail is
- * {side, dense index of the lowest such row}; with RDD_EUSAGE for parameters out of range. */
+ * {side, dense index of the lowest such row}; with RDD_EUSAGE for parameters out of range; with
+ * what a hook returns. */
 RDD_MUST_CHECK rdd_status als_fit(rdd_comm *comm, als_problem *problem, const als_params *params,
-                                  als_model *model, als_progress_fn progress, void *arg,
+                                  als_model *model, int start, const als_hooks *hooks,
                                   als_iteration *history, int *done_out, rdd_err *err);
 
 /* One half-step: solve the rows of `side` against the factors of the other.  Collective.
@@ -73,5 +90,11 @@ typedef struct als_error {
 RDD_MUST_CHECK rdd_status als_evaluate(rdd_comm *comm, const als_model *model,
                                        const als_side *by_user, bool clamp, als_error *out,
                                        rdd_err *err);
+
+/* A 64-bit fingerprint of the ratings as a multiset: a sum over ratings of a hash of (user id, item
+ * id, value bits). The same for any order, partitions and ranks.          Collective.
+ *   model    [in]  whose ids the rows and columns are
+ *   by_user  [in]  the ratings before als_fit() takes the biases off them */
+uint64_t als_fingerprint(rdd_comm *comm, const als_model *model, const als_side *by_user);
 
 #endif

@@ -265,12 +265,14 @@ rdd_parts *fx_parts(const fx_list *list, int64_t partitions, int64_t batch_rows,
   rdd_schema_add(&parts->schema, "user", id);
   rdd_schema_add(&parts->schema, "item", id);
   rdd_schema_add(&parts->schema, "rating", RDD_FLOAT32);
-  parts->first = partitions * comm->rank / comm->size;
-  parts->n = partitions * (comm->rank + 1) / comm->size - parts->first;
+  int64_t first = partitions * comm->rank / comm->size;
+  parts->n = partitions * (comm->rank + 1) / comm->size - first;
+  parts->number = rdd_calloc((size_t)parts->n, sizeof *parts->number);
   parts->part = rdd_calloc((size_t)parts->n, sizeof *parts->part);
   for (int64_t p = 0; p < parts->n; p++) {
-    int64_t begin = list->n * (parts->first + p) / partitions;
-    int64_t end = list->n * (parts->first + p + 1) / partitions;
+    int64_t begin = list->n * (first + p) / partitions;
+    int64_t end = list->n * (first + p + 1) / partitions;
+    parts->number[p] = first + p;
     make_part(&parts->part[p], &parts->schema, list->at + begin, end - begin, batch_rows, text);
   }
   return parts;
@@ -326,7 +328,7 @@ bool fx_open(fx_fit *fit, rdd_comm *comm, const fx_setup *setup) {
 
 bool fx_run(fx_fit *fit, rdd_comm *comm, const fx_setup *setup) {
   rdd_err err = {0};
-  return TK_OK(als_fit(comm, &fit->problem, &setup->params, fit->model, NULL, NULL, fit->history,
+  return TK_OK(als_fit(comm, &fit->problem, &setup->params, fit->model, 0, NULL, fit->history,
                        &fit->iterations, &err),
                &err);
 }

@@ -176,7 +176,7 @@ static void singular_row_is_named(void) {
   fx_setup setup = {.train = &list, .partitions = 1, .batch_rows = 64};
   setup.params = (als_params){.rank = 2, .max_iter = 3};
   if (fx_open(&fit, comm, &setup)) {
-    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, NULL, NULL, fit.history, &done,
+    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, 0, NULL, fit.history, &done,
                      &err) == RDD_ESINGULAR);
     TK_CHECK(err.detail[0] == ALS_ITEMS && err.detail[1] == 4);
     TK_CHECK(strstr(err.message, "item 40 (dense index 4, ratings: 1)") != NULL);
@@ -428,16 +428,143 @@ static void parameters_out_of_range_are_refused(void) {
   setup.params.rank = 2;
   if (fx_open(&fit, comm, &setup)) {
     for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
-      TK_CHECK(als_fit(comm, &fit.problem, &row[i].params, fit.model, NULL, NULL, fit.history,
-                       &done, &err) == RDD_EUSAGE);
+      TK_CHECK(als_fit(comm, &fit.problem, &row[i].params, fit.model, 0, NULL, fit.history, &done,
+                       &err) == RDD_EUSAGE);
       TK_CHECK(strstr(err.message, row[i].says) != NULL);
     }
     fit.problem.ratings = 0;
-    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, NULL, NULL, fit.history, &done,
+    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, 0, NULL, fit.history, &done,
                      &err) == RDD_EDATA);
   }
   fx_close(&fit);
   fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+/* ---- Hooks and resumed fits ---- */
+
+/* What the hooks of a fit have seen, and what they are to do. */
+typedef struct watch {
+  int befores, afters;
+  int fail_at, stop_at; /* the before of this iteration's users; after this many iterations */
+  bool in_order;
+} watch;
+
+static rdd_status watch_before(void *arg, int iteration, int side, rdd_err *err) {
+  watch *w = arg;
+  if (iteration != w->befores / 2 + 1 || side != (w->befores % 2 ? ALS_USERS : ALS_ITEMS))
+    w->in_order = false;
+  w->befores++;
+  if (iteration == w->fail_at && side == ALS_USERS)
+    return rdd_set(err, RDD_EIO, "no luck in iteration %d", iteration);
+  return RDD_OK;
+}
+
+static rdd_status watch_after(void *arg, rdd_comm *comm, const als_model *model,
+                              const als_iteration *history, int done, bool *stop_out,
+                              rdd_err *err) {
+  watch *w = arg;
+  (void)comm, (void)model, (void)err;
+  if (done != ++w->afters || w->befores != 2 * done || history[done - 1].iteration != done ||
+      !(history[done - 1].objective > 0))
+    w->in_order = false;
+  *stop_out = done == w->stop_at;
+  return done == -w->stop_at ? rdd_set(err, RDD_EIO, "no luck after %d", done) : RDD_OK;
+}
+
+static void hooks_are_called(void) {
+  static const struct {
+    watch set;
+    rdd_status status;
+    int befores, afters, done;
+    const char *says;
+  } row[] = {
+      {{.in_order = true}, RDD_OK, 10, 5, 5, NULL},
+      {{.in_order = true, .stop_at = 3}, RDD_OK, 6, 3, 3, NULL},
+      {{.in_order = true, .stop_at = 5}, RDD_OK, 10, 5, 5, NULL},
+      {{.in_order = true, .stop_at = -2}, RDD_EIO, 4, 2, -1, "no luck after 2"},
+      {{.in_order = true, .fail_at = 4}, RDD_EIO, 8, 3, -1, "no luck in iteration 4"},
+  };
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_planted(20, 15, 2, 8, 0.3, &list);
+  fx_setup setup = {.train = &list, .partitions = 1, .batch_rows = 64};
+  setup.params = (als_params){.rank = 2, .max_iter = 5, .reg_param = 0.1};
+  for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+    watch w = row[i].set;
+    const als_hooks hooks = {.before = watch_before, .after = watch_after, .arg = &w};
+    rdd_err err = {0};
+    fx_fit fit;
+    int done = -1;
+    if (fx_open(&fit, comm, &setup)) {
+      TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, 0, &hooks, fit.history, &done,
+                       &err) == row[i].status);
+      TK_CHECK(w.in_order && w.befores == row[i].befores && w.afters == row[i].afters);
+      TK_CHECK(done == row[i].done);
+      TK_CHECK(!row[i].says || strcmp(err.message, row[i].says) == 0);
+    }
+    fx_close(&fit);
+  }
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static void start_out_of_range_is_refused(void) {
+  rdd_err err = {0};
+  rdd_comm *comm = one();
+  fx_list list = {0};
+  fx_fit fit;
+  int done;
+  fx_add(&list, 1, 1, 1);
+  fx_setup setup = {.train = &list, .partitions = 1, .batch_rows = 64};
+  setup.params = (als_params){.rank = 1, .max_iter = 3, .reg_param = 1};
+  if (fx_open(&fit, comm, &setup)) {
+    static const int start[] = {-1, 4};
+    for (int i = 0; i < 2; i++) {
+      TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, start[i], NULL, fit.history,
+                       &done, &err) == RDD_EUSAGE);
+      TK_CHECK(strstr(err.message, "it has to be 0 to 3") != NULL);
+    }
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+  rdd_comm_close(comm);
+}
+
+static uint64_t fingerprint(rdd_comm *comm, const fx_list *list, bool text) {
+  uint64_t found = 0;
+  fx_fit fit;
+  fx_setup setup = {.train = list, .partitions = 2, .batch_rows = 5, .text = text};
+  setup.params.rank = 1;
+  if (fx_open(&fit, comm, &setup))
+    found = als_fingerprint(comm, fit.model, &fit.problem.side[ALS_USERS]);
+  fx_close(&fit);
+  return found;
+}
+
+/* Each single change of the multiset of ratings is a change of its fingerprint; their order is not.
+ * */
+static void fingerprint_tells_ratings_apart(void) {
+  enum { VERSIONS = 8 };
+  rdd_comm *comm = one();
+  fx_list list[VERSIONS] = {{0}};
+  for (int v = 0; v < VERSIONS; v++)
+    for (int i = 0; i < 40; i++) fx_add(&list[v], i % 8, i % 7, (float)(i % 5));
+  fx_shuffle(&list[1], 3);
+  list[2].at[9].value += 0.5f;
+  list[3].at[9].user = 99; /* the order of the ids is another one as well */
+  list[4].at[9].item = 3;
+  fx_add(&list[5], 1, 1, 1);
+  list[6].n--;
+  int64_t swap = list[7].at[9].user; /* 1 rated 2 with 4, not 2 rated 1 */
+  list[7].at[9].user = list[7].at[9].item;
+  list[7].at[9].item = swap;
+  uint64_t first = fingerprint(comm, &list[0], false);
+  TK_CHECK(first != 0 && first == fingerprint(comm, &list[1], false));
+  for (int v = 2; v < VERSIONS; v++) TK_CHECK(first != fingerprint(comm, &list[v], false));
+  TK_CHECK(first != fingerprint(comm, &list[0], true));
+  TK_CHECK(fingerprint(comm, &list[0], true) == fingerprint(comm, &list[1], true));
+  for (int v = 0; v < VERSIONS; v++) fx_reset(&list[v]);
   rdd_comm_close(comm);
 }
 
@@ -537,7 +664,7 @@ static rdd_status fit_all(rdd_comm *comm, rdd_parts *parts, rdd_err *err) {
   if (!st) {
     problem = (als_problem){.side = {users, items}, .ratings = 30};
     problem.test = &problem.side[0];
-    st = als_fit(comm, &problem, &params, model, NULL, NULL, history, &done, err);
+    st = als_fit(comm, &problem, &params, model, 0, NULL, history, &done, err);
   }
   if (!st) st = als_topn(model, ALS_USERS, row, 1, NULL, 2, column, score, err);
   als_side_reset(&users);
@@ -587,6 +714,9 @@ int main(void) {
       {"start factors are copied by id", start_factors_are_copied_by_id},
       {"iterations stop at the tolerance", stops_at_the_tolerance_and_reports},
       {"parameters out of range are refused", parameters_out_of_range_are_refused},
+      {"hooks are called, and may stop or fail", hooks_are_called},
+      {"a start out of range is refused", start_out_of_range_is_refused},
+      {"the fingerprint tells ratings apart", fingerprint_tells_ratings_apart},
       {"the number of threads does not matter", threads_do_not_matter},
       {"every allocation may fail", every_allocation_may_fail},
       {"quality on MovieLens 100K", movielens_quality},

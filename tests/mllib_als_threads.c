@@ -1,4 +1,5 @@
-/* The fit over ranks: the same bits as on one, and all ranks leave together when one cannot go on. */
+/* The fit over ranks: the same bits as on one, and all ranks leave together when one cannot go on.
+ * */
 #include "mllib/als.h"
 #include "rdd/memory.h"
 #include "tests/fixtures.h"
@@ -98,6 +99,150 @@ static void more_ranks_than_rows(rdd_comm *comm) {
   fx_reset(&list);
 }
 
+/* ---- Resumed fits ---- */
+
+/* Gives another fit the state of this one when it stops. */
+typedef struct handover {
+  int stop_at;
+  fx_fit *to;
+  bool items; /* their factors too */
+} handover;
+
+static rdd_status copy_and_stop(void *arg, rdd_comm *comm, const als_model *model,
+                                const als_iteration *history, int done, bool *stop_out,
+                                rdd_err *err) {
+  const handover *h = arg;
+  (void)err;
+  if (done != h->stop_at) return RDD_OK;
+  rdd_barrier(comm); /* nobody reads the table that is written */
+  for (int s = 0; s < (h->items ? 2 : 1) && comm->node_rank == 0; s++)
+    memcpy(rdd_table_data(h->to->model->side[s].factors), rdd_table_data(model->side[s].factors),
+           rdd_table_size(model->side[s].factors));
+  memcpy(h->to->history, history, (size_t)done * sizeof *history);
+  rdd_barrier(comm);
+  *stop_out = true;
+  return RDD_OK;
+}
+
+/* A fit that stops after stop_at iterations, its users' factors, and a fit that goes on from them:
+ * the bits of a fit that never stopped. */
+static void check_resumed(rdd_comm *comm, const fx_setup *setup, int stop_at, int iterations) {
+  fx_fit whole, first, second;
+  rdd_err err = {0};
+  int done = -1;
+  /* without an iteration left, the items' factors have to be there */
+  handover h = {.stop_at = stop_at, .to = &second, .items = stop_at == iterations};
+  const als_hooks hooks = {.after = copy_and_stop, .arg = &h};
+  bool ok = fx_open(&whole, comm, setup) && fx_open(&first, comm, setup);
+  fx_setup other = *setup;
+  other.seed = 12345; /* its own initial factors must not matter */
+  ok &= fx_open(&second, comm, &other) && fx_run(&whole, comm, setup);
+  if (ok) {
+    TK_CHECK(whole.iterations == iterations);
+    TK_OK(als_fit(comm, &first.problem, &setup->params, first.model, 0, &hooks, first.history,
+                  &done, &err),
+          &err);
+    TK_CHECK(done == stop_at);
+    TK_OK(als_fit(comm, &second.problem, &setup->params, second.model, stop_at, NULL,
+                  second.history, &second.iterations, &err),
+          &err);
+    check_same_fit(&whole, &second);
+    for (int i = 0; i < iterations; i++) TK_CHECK(second.history[i].iteration == i + 1);
+  }
+  fx_close(&whole);
+  fx_close(&first);
+  fx_close(&second);
+}
+
+static void resumed(rdd_comm *comm) {
+  fx_list list = {0}, test = {0};
+  fx_planted(80, 60, 3, 15, 0.3, &list);
+  fx_planted(90, 60, 3, 2, 0.3, &test);
+  fx_setup setup = {.train = &list, .test = &test, .partitions = 4, .batch_rows = 32};
+  setup.params = (als_params){.rank = 5, .reg_param = 0.1, .max_iter = 10, .bias_reg = 5};
+  check_resumed(comm, &setup, 4, 10);
+  setup.params.bias = true;
+  check_resumed(comm, &setup, 4, 10);
+  check_resumed(comm, &setup, 1, 10);
+  check_resumed(comm, &setup, 9, 10);
+  check_resumed(comm, &setup, 10, 10);
+  fx_reset(&list);
+  fx_reset(&test);
+}
+
+/* The undisturbed fit stops at its tolerance; so does one that is resumed at any iteration of it,
+ * and one that was ended after the last. */
+static void resumed_at_the_tolerance(rdd_comm *comm) {
+  fx_list list = {0};
+  fx_fit fit;
+  int n = 0;
+  fx_planted(80, 60, 3, 15, 0.3, &list);
+  fx_setup setup = {.train = &list, .partitions = 4, .batch_rows = 32};
+  setup.params = (als_params){.rank = 3, .reg_param = 0.1, .max_iter = 40, .tol = 0.01};
+  if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) n = fit.iterations;
+  fx_close(&fit);
+  TK_CHECK(n > 2 && n < 40);
+  for (int stop_at = n - 2; stop_at <= n; stop_at++) check_resumed(comm, &setup, stop_at, n);
+  fx_reset(&list);
+}
+
+/* One rank's hook fails before a half-step: all leave with its message. */
+static rdd_status fail_on_last(void *arg, int iteration, int side, rdd_err *err) {
+  const rdd_comm *comm = arg;
+  if (iteration == 2 && side == ALS_USERS && comm->rank == comm->size - 1)
+    return rdd_set(err, RDD_EIO, "rank %d has had enough", comm->rank);
+  return RDD_OK;
+}
+
+static void failing_hook(rdd_comm *comm) {
+  const als_hooks hooks = {.before = fail_on_last, .arg = comm};
+  rdd_err err = {0};
+  fx_list list = {0};
+  fx_fit fit;
+  int done = -1;
+  char says[60];
+  fx_planted(30, 20, 2, 8, 0.3, &list);
+  fx_setup setup = {.train = &list, .partitions = 2, .batch_rows = 32};
+  setup.params = (als_params){.rank = 2, .reg_param = 0.1, .max_iter = 3};
+  snprintf(says, sizeof says, "rank %d has had enough", comm->size - 1);
+  if (fx_open(&fit, comm, &setup)) {
+    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, 0, &hooks, fit.history, &done,
+                     &err) == RDD_EIO);
+    TK_CHECK(done == -1 && err.rank == comm->size - 1 && strcmp(err.message, says) == 0);
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+}
+
+/* The same ratings in other partitions, on other ranks. */
+static void same_fingerprint(rdd_comm *comm) {
+  fx_list list = {0};
+  rdd_err err = {0};
+  rdd_comm *single = NULL;
+  fx_fit alone, together;
+  fx_planted(80, 60, 3, 15, 0.3, &list);
+  TK_OK(rdd_comm_single(&single, &err), &err);
+  fx_setup setup = {.train = &list, .partitions = 1, .batch_rows = 77, .text = true};
+  setup.params.rank = 1;
+  bool ok = fx_open(&alone, single, &setup);
+  uint64_t expected = 0;
+  if (ok) expected = als_fingerprint(single, alone.model, &alone.problem.side[ALS_USERS]);
+  fx_list mixed = {0};
+  for (int64_t i = 0; i < list.n; i++)
+    fx_add(&mixed, list.at[i].user, list.at[i].item, list.at[i].value);
+  fx_shuffle(&mixed, 5);
+  setup.train = &mixed;
+  setup.partitions = 5;
+  ok &= fx_open(&together, comm, &setup);
+  if (ok)
+    TK_CHECK(als_fingerprint(comm, together.model, &together.problem.side[ALS_USERS]) == expected);
+  fx_close(&alone);
+  fx_close(&together);
+  fx_reset(&mixed);
+  fx_reset(&list);
+  rdd_comm_close(single);
+}
+
 /* Two singular items on different ranks; every rank has to name the lower one. */
 static void singular_row_is_named_alike(rdd_comm *comm) {
   rdd_err err = {0};
@@ -110,7 +255,7 @@ static void singular_row_is_named_alike(rdd_comm *comm) {
   fx_setup setup = {.train = &list, .partitions = 4, .batch_rows = 32};
   setup.params = (als_params){.rank = 2, .max_iter = 2};
   if (fx_open(&fit, comm, &setup)) {
-    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, NULL, NULL, fit.history, &done,
+    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, 0, NULL, fit.history, &done,
                      &err) == RDD_ESINGULAR);
     TK_CHECK(err.detail[0] == ALS_ITEMS && err.detail[1] == 4);
     TK_CHECK(strstr(err.message, "item 4 (dense index 4, ratings: 1)") != NULL);
@@ -138,7 +283,7 @@ static rdd_status fit_all(rdd_comm *comm, rdd_parts *parts, rdd_err *err) {
   if (!st) st = als_model_init(model, comm, ALS_USERS, 0, err);
   if (!st) {
     als_problem problem = {.side = {users, items}, .ratings = 60, .test = &users};
-    st = als_fit(comm, &problem, &params, model, NULL, NULL, history, &done, err);
+    st = als_fit(comm, &problem, &params, model, 0, NULL, history, &done, err);
   }
   als_side_reset(&users);
   als_side_reset(&items);
@@ -172,8 +317,8 @@ static void all_leave_together(rdd_comm *comm) {
 }
 
 #ifdef __SANITIZE_THREAD__
-/* OpenBLAS is not built for the thread sanitizer, which so cannot see the spin locks under which two
- * ranks take turns with one of its buffers. Races in our own code are still reported. */
+/* OpenBLAS is not built for the thread sanitizer, which so cannot see the spin locks under which
+ * two ranks take turns with one of its buffers. Races in our own code are still reported. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void) {
   return "race:libopenblas\n";
@@ -186,6 +331,10 @@ int main(void) {
       {"strings, biases, test part, tolerance, many rounds", with_everything},
       {"blocks of several rows", blocks_of_several_rows},
       {"more ranks than rows", more_ranks_than_rows},
+      {"a fit that is resumed", resumed},
+      {"a fit that is resumed at its tolerance", resumed_at_the_tolerance},
+      {"a hook that fails on one rank", failing_hook},
+      {"the fingerprint does not depend on ranks", same_fingerprint},
       {"a singular row is named alike on all ranks", singular_row_is_named_alike},
       {"all ranks leave together when memory is out", all_leave_together},
   };
