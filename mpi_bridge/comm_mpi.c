@@ -38,7 +38,12 @@ void gang_must(int mpi_code, const char *call) {
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Error_string(mpi_code, text, &length);
   fprintf(stderr, "gangplank: rank %d: %s: %s; aborting the gang\n", rank, call, text);
-  MPI_Abort(MPI_COMM_WORLD, EXIT_TRANSPORT);
+  gang_abort();
+}
+
+void gang_abort(void) {
+  int mpi = 0;
+  if (MPI_Initialized(&mpi) == MPI_SUCCESS && mpi) MPI_Abort(MPI_COMM_WORLD, EXIT_TRANSPORT);
   abort(); /* MPI_Abort does not return, but is not declared so */
 }
 
@@ -50,24 +55,32 @@ static int64_t now_ns(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Poll fast for some microseconds, then give way to others; when `idle`, sleep from 1 ms on, each
- * time for a sixteenth of what was waited, 1 ms at most: a late answer costs 6 % of the wait. */
-static void wait_all(int n, MPI_Request *requests, bool idle) {
+double gang_now(void) {
+  return (double)now_ns() * 1e-9;
+}
+
+/* Each nap takes a sixteenth of what was waited, 1 ms at most: a late answer costs 6 % of the wait.
+ */
+void gang_pause(gang_patience *patience, bool idle) {
   const int64_t ms = 1000000;
-  int64_t start = 0;
+  if (patience->polls++ < FAST_POLLS) return;
+  if (!patience->since) patience->since = now_ns();
+  int64_t waited = idle ? now_ns() - patience->since : 0;
+  if (waited < ms) {
+    sched_yield();
+  } else {
+    struct timespec nap = {0, waited / 16 < ms ? waited / 16 : ms};
+    nanosleep(&nap, NULL);
+  }
+}
+
+static void wait_all(int n, MPI_Request *requests, bool idle) {
+  gang_patience patience = {0, 0};
   int done = 0;
-  for (int64_t polls = 0;; polls++) {
+  for (;;) {
     GANG_MUST(MPI_Testall(n, requests, &done, MPI_STATUSES_IGNORE));
     if (done) return;
-    if (polls < FAST_POLLS) continue;
-    if (!start) start = now_ns();
-    int64_t waited = idle ? now_ns() - start : 0;
-    if (waited < ms) {
-      sched_yield();
-    } else {
-      struct timespec nap = {0, waited / 16 < ms ? waited / 16 : ms};
-      nanosleep(&nap, NULL);
-    }
+    gang_pause(&patience, idle);
   }
 }
 
@@ -84,11 +97,11 @@ void gang_finish(int n, MPI_Request *requests) {
 /* ---- Operations ---- */
 
 static void barrier(rdd_comm *comm) {
-  gang_assemble(((gang_comm *)comm)->world);
+  gang_assemble(((gang_mpi *)comm)->world);
 }
 
 static void allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
-  gang_comm *c = (gang_comm *)comm;
+  gang_mpi *c = (gang_mpi *)comm;
   MPI_Op mpi_op = op == RDD_SUM ? MPI_SUM : op == RDD_MIN ? MPI_MIN : MPI_MAX;
   int64_t step = gang_chunk() / (int64_t)sizeof *values;
   if (step < 1) step = 1;
@@ -105,13 +118,10 @@ static void free_comm(MPI_Comm *comm) {
   if (*comm != MPI_COMM_NULL) GANG_MUST(MPI_Comm_free(comm));
 }
 
-static void close_mpi(rdd_comm *comm) {
-  gang_comm *c = (gang_comm *)comm;
-  gang_assemble(c->world); /* the early ones wait politely; MPI_Finalize would spin */
-  free_comm(&c->leaders);
-  free_comm(&c->node);
-  free_comm(&c->world);
-  GANG_MUST(MPI_Finalize());
+static void free_memory(gang_mpi *c) {
+  rdd_free(c->meeting.requests);
+  rdd_free(c->meeting.finished);
+  rdd_free(c->meeting.in);
   rdd_free(c->node_of);
   rdd_free(c->counts);
   rdd_free(c->displs);
@@ -119,11 +129,22 @@ static void close_mpi(rdd_comm *comm) {
   rdd_free(c);
 }
 
+static void close_mpi(rdd_comm *comm) {
+  gang_mpi *c = (gang_mpi *)comm;
+  gang_assemble(c->world); /* the early ones wait politely; MPI_Finalize would spin */
+  free_comm(&c->leaders);
+  free_comm(&c->node);
+  free_comm(&c->world);
+  GANG_MUST(MPI_Finalize());
+  free_memory(c);
+}
+
 static const rdd_comm_ops mpi_ops = {
     .barrier = barrier,
     .allgatherv = gang_allgatherv,
     .alltoallv = gang_alltoallv,
     .allreduce = allreduce,
+    .meet = gang_meet,
     .table_alloc = gang_table_alloc,
     .table_sync = gang_table_sync,
     .table_free = gang_table_free,
@@ -131,7 +152,7 @@ static const rdd_comm_ops mpi_ops = {
 };
 
 /* Ranks that share memory, ordered by world rank. */
-static void find_node(gang_comm *c) {
+static void find_node(gang_mpi *c) {
   GANG_MUST(
       MPI_Comm_split_type(c->world, MPI_COMM_TYPE_SHARED, c->base.rank, MPI_INFO_NULL, &c->node));
   GANG_MUST(MPI_Comm_rank(c->node, &c->base.node_rank));
@@ -146,7 +167,7 @@ static void find_node(gang_comm *c) {
 }
 
 /* The first rank of each node, and for every rank which of them is its own. */
-static void find_leaders(gang_comm *c) {
+static void find_leaders(gang_mpi *c) {
   int color = c->base.node_rank == 0 ? 0 : MPI_UNDEFINED;
   int node = 0;
   GANG_MUST(MPI_Comm_split(c->world, color, c->base.rank, &c->leaders));
@@ -156,8 +177,8 @@ static void find_leaders(gang_comm *c) {
 }
 
 /* Memory of the communicator; NULL where this rank has none. */
-static gang_comm *alloc_comm(int rank, int size) {
-  gang_comm *c = rdd_calloc(1, sizeof *c);
+static gang_mpi *alloc_comm(int rank, int size) {
+  gang_mpi *c = rdd_calloc(1, sizeof *c);
   if (!c) return NULL;
   size_t n = (size_t)size;
   c->base = (rdd_comm){.rank = rank, .size = size, .ops = &mpi_ops};
@@ -166,12 +187,13 @@ static gang_comm *alloc_comm(int rank, int size) {
   c->counts = rdd_alloc(n, sizeof *c->counts);
   c->displs = rdd_alloc(n, sizeof *c->displs);
   c->requests = rdd_alloc(2 * n > GANG_BCASTS ? 2 * n : GANG_BCASTS, sizeof *c->requests);
-  if (c->node_of && c->counts && c->displs && c->requests) return c;
-  rdd_free(c->node_of);
-  rdd_free(c->counts);
-  rdd_free(c->displs);
-  rdd_free(c->requests);
-  rdd_free(c);
+  c->meeting.requests = rdd_alloc(2 * n, sizeof *c->meeting.requests);
+  c->meeting.finished = rdd_alloc(2 * n, sizeof *c->meeting.finished);
+  c->meeting.in = rdd_alloc(n, RDD_MEET_BYTES);
+  if (c->node_of && c->counts && c->displs && c->requests && c->meeting.requests &&
+      c->meeting.finished && c->meeting.in)
+    return c;
+  free_memory(c);
   return NULL;
 }
 
@@ -186,9 +208,17 @@ static int launched_ranks(void) {
   return 0;
 }
 
+int gang_node_first(const rdd_comm *comm, int rank) {
+  if (comm->ops != &mpi_ops) return 0; /* ranks without MPI are threads of one process */
+  const gang_mpi *c = (const gang_mpi *)comm;
+  int r = 0;
+  while (c->node_of[r] != c->node_of[rank]) r++;
+  return r;
+}
+
 rdd_status gang_comm_mpi(int *argc, char ***argv, rdd_comm **out, rdd_err *err) {
   rdd_status st = RDD_OK;
-  gang_comm *c = NULL;
+  gang_mpi *c = NULL;
   int provided, rank, size, failed;
   GANG_MUST(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
   GANG_MUST(MPI_Comm_rank(MPI_COMM_WORLD, &rank));

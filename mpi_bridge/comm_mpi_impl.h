@@ -1,4 +1,4 @@
-/* Private to mpi_bridge: the communicator's fields, and what its three files share. */
+/* Private to mpi_bridge: the communicator's fields, and what its files share. */
 #ifndef GANG_COMM_MPI_IMPL_H
 #define GANG_COMM_MPI_IMPL_H
 
@@ -9,7 +9,7 @@
 
 enum { GANG_BCASTS = 64 }; /* broadcasts in flight in a table's sync */
 
-typedef struct gang_comm {
+typedef struct gang_mpi {
   rdd_comm base;
   MPI_Comm world;        /* a duplicate: nobody else's messages are in it */
   MPI_Comm node;         /* the ranks that share this node's memory */
@@ -17,12 +17,30 @@ typedef struct gang_comm {
   int *node_of;          /* [size] place of each rank's node among the nodes, its rank in leaders */
   int *counts, *displs;  /* [size] scratch for MPI's int arguments */
   MPI_Request *requests; /* [max(2 * size, GANG_BCASTS)] scratch */
-} gang_comm;
+  struct {
+    bool open;             /* it waits for ranks that have not come yet */
+    MPI_Request *requests; /* [2 * size] a receive from each rank, then a send to each */
+    int *finished;         /* [2 * size] scratch */
+    char *in;              /* [size][RDD_MEET_BYTES] */
+    char out[RDD_MEET_BYTES];
+  } meeting;
+} gang_mpi;
+
+/* How long somebody who polls has waited, and so how politely it polls. Starts as zeros. */
+typedef struct gang_patience {
+  int64_t polls, since;
+} gang_patience;
+
+/* Between two polls: at first nothing, then give way to others; when `idle`, sleep from 1 ms on. */
+void gang_pause(gang_patience *patience, bool idle);
 
 /* Go on if an MPI call succeeded; else print one line and abort: ranks cannot agree on anything
  * when the transport between them is broken, and a supervisor reruns the gang. */
 void gang_must(int mpi_code, const char *call);
 #define GANG_MUST(call) gang_must((call), #call)
+
+/* End the job on all ranks, with or without MPI. The caller has printed why. */
+void gang_abort(void) __attribute__((noreturn));
 
 /* Wait until all ranks of `comm` have come, without burning a core: the late ones may be computing
  * on it. */
@@ -30,6 +48,9 @@ void gang_assemble(MPI_Comm comm);
 
 /* Wait for data that is on its way: all partners are here, so this polls, but lets others run. */
 void gang_finish(int n, MPI_Request *requests);
+
+/* Seconds on a clock that only goes forward. */
+double gang_now(void);
 
 /* Largest message, see gang_comm_set_chunk(). */
 int64_t gang_chunk(void);
@@ -40,6 +61,8 @@ void gang_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv
 void gang_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
                     const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                     const int64_t *recv_displs);
+bool gang_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
+               double seconds);
 void *gang_table_alloc(rdd_comm *comm, size_t bytes, void **handle);
 void gang_table_sync(rdd_comm *comm, void *handle, const int64_t *begin);
 void gang_table_free(rdd_comm *comm, void *handle);

@@ -31,14 +31,14 @@ static int chunk_of(const lane *l, int r, int64_t c) {
   return left <= 0 ? 0 : (int)(left < gang_chunk() ? left : gang_chunk());
 }
 
-static int64_t rounds_of(const lane *l, const gang_comm *c) {
+static int64_t rounds_of(const lane *l, const gang_mpi *c) {
   int64_t most = 0;
   for (int r = 0; r < c->base.size; r++)
     if (r != c->base.rank && lane_count(l, r) > most) most = lane_count(l, r);
   return (most + gang_chunk() - 1) / gang_chunk();
 }
 
-static void copy_own(const gang_comm *c, const lane *send, const lane *recv) {
+static void copy_own(const gang_mpi *c, const lane *send, const lane *recv) {
   int me = c->base.rank;
   int64_t n = lane_count(recv, me);
   if (n > 0 && lane_bytes(send, me) != lane_bytes(recv, me))
@@ -46,7 +46,7 @@ static void copy_own(const gang_comm *c, const lane *send, const lane *recv) {
 }
 
 /* Post what round `round` receives; returns the number of requests. */
-static int post_receives(gang_comm *c, const lane *recv, int64_t round) {
+static int post_receives(gang_mpi *c, const lane *recv, int64_t round) {
   int n = 0;
   for (int i = 1; i < c->base.size; i++) {
     int r = (c->base.rank + c->base.size - i) % c->base.size;
@@ -60,7 +60,7 @@ static int post_receives(gang_comm *c, const lane *recv, int64_t round) {
 
 /* The same for sends, after the first n requests. Each rank starts with its successor, so that not
  * all of them write to rank 0 at once. */
-static int post_sends(gang_comm *c, const lane *send, int64_t round, int n) {
+static int post_sends(gang_mpi *c, const lane *send, int64_t round, int n) {
   for (int i = 1; i < c->base.size; i++) {
     int r = (c->base.rank + i) % c->base.size;
     int bytes = chunk_of(send, r, round);
@@ -72,7 +72,7 @@ static int post_sends(gang_comm *c, const lane *send, int64_t round, int n) {
 }
 
 /* Receives are posted before the ranks assemble, so that data goes straight to its place. */
-static void exchange(gang_comm *c, const lane *send, const lane *recv) {
+static void exchange(gang_mpi *c, const lane *send, const lane *recv) {
   int64_t send_rounds = rounds_of(send, c), recv_rounds = rounds_of(recv, c);
   int64_t rounds = send_rounds > recv_rounds ? send_rounds : recv_rounds;
   int n = post_receives(c, recv, 0);
@@ -90,7 +90,7 @@ void gang_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts
                     const int64_t *recv_displs) {
   lane from = {.bytes = (char *)send, .counts = send_counts, .displs = send_displs};
   lane to = {.bytes = recv, .counts = recv_counts, .displs = recv_displs};
-  exchange((gang_comm *)comm, &from, &to);
+  exchange((gang_mpi *)comm, &from, &to);
 }
 
 /* MPI's own allgather, with its tuned algorithms, where one message could carry everything; counts
@@ -103,7 +103,7 @@ static bool fits_mpi(const rdd_comm *comm, const int64_t *counts, const int64_t 
 
 void gang_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
                      const int64_t *counts, const int64_t *displs) {
-  gang_comm *c = (gang_comm *)comm;
+  gang_mpi *c = (gang_mpi *)comm;
   lane from = {.bytes = (char *)send, .count = bytes};
   lane to = {.bytes = recv, .counts = counts, .displs = displs};
   if (!fits_mpi(comm, counts, displs)) {

@@ -4,5 +4,8 @@ noinst_LIBRARIES += %D%/libmpi_bridge.a
 %C%_libmpi_bridge_a_SOURCES = \
   %D%/comm_mpi.c %D%/comm_mpi.h %D%/comm_mpi_impl.h \
   %D%/exchange.c \
-  %D%/gang.c %D%/gang.h \
+  %D%/gang.c %D%/gang.h %D%/gang_impl.h \
+  %D%/gang_open.c %D%/gang_sync.c \
+  %D%/hand_off.c \
+  %D%/meet.c \
   %D%/table.c

@@ -52,7 +52,7 @@ static bool all_agree(MPI_Comm comm, bool mine) {
 }
 
 /* Map one segment on all ranks of the node, or on none. Collective over the node. */
-static bool map_on_node(gang_comm *c, int way, size_t size, table *t) {
+static bool map_on_node(gang_mpi *c, int way, size_t size, table *t) {
   struct {
     int made;
     char path[PATH_BYTES];
@@ -74,7 +74,7 @@ static bool map_on_node(gang_comm *c, int way, size_t size, table *t) {
 }
 
 void *gang_table_alloc(rdd_comm *comm, size_t bytes, void **handle) {
-  gang_comm *c = (gang_comm *)comm;
+  gang_mpi *c = (gang_mpi *)comm;
   size_t size = bytes > 0 ? bytes : 1;
   table *t = rdd_calloc(1, sizeof *t);
   gang_assemble(c->world);
@@ -94,7 +94,7 @@ void *gang_table_alloc(rdd_comm *comm, size_t bytes, void **handle) {
 
 /* The end of the run of ranks that starts at r and lives on one node: their ranges are one range.
  */
-static int run_end(const gang_comm *c, int r) {
+static int run_end(const gang_mpi *c, int r) {
   int end = r + 1;
   while (end < c->base.size && c->node_of[end] == c->node_of[r]) end++;
   return end;
@@ -102,7 +102,7 @@ static int run_end(const gang_comm *c, int r) {
 
 /* Each node's leader broadcasts what its ranks have written, several chunks at a time. Collective
  * over the leaders, who all walk the same list. */
-static void exchange_between_nodes(gang_comm *c, char *bytes, const int64_t *begin) {
+static void exchange_between_nodes(gang_mpi *c, char *bytes, const int64_t *begin) {
   int n = 0;
   for (int r = 0, end; r < c->base.size; r = end) {
     end = run_end(c, r);
@@ -121,7 +121,7 @@ static void exchange_between_nodes(gang_comm *c, char *bytes, const int64_t *beg
 }
 
 void gang_table_sync(rdd_comm *comm, void *handle, const int64_t *begin) {
-  gang_comm *c = (gang_comm *)comm;
+  gang_mpi *c = (gang_mpi *)comm;
   table *t = handle;
   atomic_thread_fence(memory_order_seq_cst); /* before: what this rank wrote is in memory */
   gang_assemble(c->world);

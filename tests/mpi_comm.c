@@ -1,6 +1,6 @@
-/* The communicator over MPI: every operation, with sizes that include zero, in whole messages and cut
- * into tiny ones. Nodes are pretended to have two ranks, so that three and four ranks are two nodes
- * and the exchange between nodes runs too. */
+/* The communicator over MPI: every operation, with sizes that include zero, in whole messages and
+ * cut into tiny ones. Nodes are pretended to have two ranks, so that three and four ranks are two
+ * nodes and the exchange between nodes runs too. */
 #include "mpi_bridge/comm_mpi.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
@@ -208,6 +208,8 @@ static void test_nodes(rdd_comm *comm) {
   TK_CHECK(comm->node_size <= RANKS_PER_NODE);
   TK_CHECK(comm->node_rank == comm->rank % RANKS_PER_NODE);
   TK_CHECK(comm->node_size == RANKS_PER_NODE || comm->rank == comm->size - 1);
+  for (int r = 0; r < comm->size; r++)
+    TK_CHECK(gang_node_first(comm, r) == r / RANKS_PER_NODE * RANKS_PER_NODE);
 }
 
 /* Cut [0, bytes) at random; some ranges are empty. */
