@@ -14,6 +14,8 @@ typedef struct value {
   int64_t integer;
   double real;
   const char *string;
+  const char **strings; /* [n]; JOB_STRINGS only */
+  int n;
 } value;
 
 struct job_args {
@@ -116,11 +118,21 @@ static rdd_status parse_value(const job_option *o, const char *text, value *v, r
     v->string = text;
     return RDD_OK;
   case JOB_STRING:
+  case JOB_STRINGS:
     if (!*text) return rdd_set(err, RDD_EUSAGE, "--%s is empty", o->name);
     v->string = text;
     return RDD_OK;
   }
   return rdd_set(err, RDD_EINTERNAL, "option --%s has no kind", o->name);
+}
+
+/* Keep what was parsed last. */
+static rdd_status add_string(value *v, rdd_err *err) {
+  const char **grown = rdd_realloc(v->strings, (size_t)v->n + 1, sizeof *grown);
+  if (!grown) return rdd_set(err, RDD_ENOMEM, "out of memory for the command line");
+  grown[v->n++] = v->string;
+  v->strings = grown;
+  return RDD_OK;
 }
 
 /* Take the option at argv[*i], and its value where it has one; *i moves on to the last word used. */
@@ -156,7 +168,9 @@ static rdd_status take_option(job_args *args, int argc, char *const *argv, int *
     attached = argv[++*i];
   }
   v->given = true;
-  return parse_value(option, attached, v, err);
+  rdd_status st = parse_value(option, attached, v, err);
+  if (!st && option->kind == JOB_STRINGS) st = add_string(v, err);
+  return st;
 }
 
 static rdd_status check_complete(const job_args *args, int minimum, int maximum, rdd_err *err) {
@@ -209,6 +223,7 @@ done:
 
 void job_args_free(job_args *args) {
   if (!args) return;
+  for (int o = 0; args->values && o < args->n; o++) rdd_free(args->values[o].strings);
   rdd_free(args->values);
   rdd_free(args->positional);
   rdd_free(args);
@@ -232,6 +247,11 @@ double job_real(const job_args *args, const char *name) {
 }
 const char *job_string(const job_args *args, const char *name) {
   return find(args, name)->string;
+}
+const char *const *job_strings(const job_args *args, const char *name, int *n_out) {
+  const value *v = find(args, name);
+  *n_out = v->n;
+  return v->strings;
 }
 bool job_given(const job_args *args, const char *name) {
   return find(args, name)->given;

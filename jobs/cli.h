@@ -10,11 +10,12 @@
 #include <stdio.h>
 
 typedef enum job_kind {
-  JOB_FLAG,   /* bool */
-  JOB_INT,    /* int64_t, between min and max */
-  JOB_REAL,   /* double, between min and max */
-  JOB_STRING, /* const char * */
-  JOB_CHOICE, /* const char *, one of choices "nan|drop" */
+  JOB_FLAG,    /* bool */
+  JOB_INT,     /* int64_t, between min and max */
+  JOB_REAL,    /* double, between min and max */
+  JOB_STRING,  /* const char * */
+  JOB_STRINGS, /* const char *, and the option may be given several times */
+  JOB_CHOICE,  /* const char *, one of choices "nan|drop" */
 } job_kind;
 
 typedef struct job_option {
@@ -43,7 +44,9 @@ bool job_flag(const job_args *args, const char *name);
 int64_t job_int(const job_args *args, const char *name);
 double job_real(const job_args *args, const char *name);
 const char *job_string(const job_args *args, const char *name); /* NULL where absent */
-bool job_given(const job_args *args, const char *name);         /* on the command line */
+const char *const *job_strings(const job_args *args, const char *name,
+                               int *n_out);             /* all, in order */
+bool job_given(const job_args *args, const char *name); /* on the command line */
 
 int job_positionals(const job_args *args);
 char *const *job_positional(const job_args *args);

@@ -32,8 +32,9 @@ typedef struct evaluation {
 
 /* Ratings go to the owner of their user, so that errors are summed in one order on any number of
  * ranks. */
-static rdd_status evaluate(rdd_comm *comm, rdd_parts *const *parts, void *arg, rdd_err *err) {
+static rdd_status evaluate(gang *g, rdd_parts *const *parts, void *arg, rdd_err *err) {
   evaluation *e = arg;
+  rdd_comm *comm = gang_comm(g);
   als_side by_user = {0};
   const als_ids *const ids[2] = {e->model->side[ALS_USERS].ids, e->model->side[ALS_ITEMS].ids};
   rdd_status st = job_input_check(e->input, &e->counters, err);
@@ -68,7 +69,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   e.input = input;
   rdd *const rdds[1] = {job_input_rdd(input)};
   rdd_run_opts opts = job_run_opts(j, "reading");
-  st = gang_run(j->comm, rdds, 1, &opts, &e.counters, evaluate, &e, err);
+  st = gang_run(j->comm, rdds, 1, &opts, &e.counters, NULL, evaluate, &e, err);
   if (st) goto done;
 
   bool nan = e.cold && !e.drop;

@@ -213,6 +213,25 @@ static rdd_status show_model(const job *j, hid_t file, const char *path, rdd_err
   return RDD_OK;
 }
 
+/* A kept partition; its rows are in no table. */
+static void show_block(const job *j, hid_t file) {
+  show_string(j, file, "rdd", "rdd");
+  show_int(j, file, "partition", "partition");
+  show_int(j, file, "of", "partitions");
+  show_int(j, file, "rows", "rows");
+}
+
+/* Whatever the kind. */
+static rdd_status show_contents(const job *j, hid_t file, const char *path, const char *kind,
+                                rdd_err *err) {
+  bool checkpoint = !strcmp(kind, "checkpoint");
+  if (checkpoint) show_int(j, file, "iteration", "iteration");
+  if (checkpoint || !strcmp(kind, "model")) return show_model(j, file, path, err);
+  if (strcmp(kind, "block")) return show_table(j, file, path, kind, err);
+  show_block(j, file);
+  return RDD_OK;
+}
+
 /* An HDF5 file of ours. Rank 0. */
 static rdd_status show_hdf5(const job *j, const char *path, rdd_err *err) {
   char kind[32];
@@ -222,8 +241,7 @@ static rdd_status show_hdf5(const job *j, const char *path, rdd_err *err) {
   if (st) return st;
   show_text(j, "file", path);
   show_text(j, "kind", kind);
-  st = strcmp(kind, "model") ? show_table(j, file, path, kind, err)
-                             : show_model(j, file, path, err);
+  st = show_contents(j, file, path, kind, err);
   if (!st) {
     show_string(j, file, "written by", "creator");
     if (job_h5_get_int(file, "format_version", &version)) show_count(j, "format_version", version);
@@ -334,7 +352,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
 
 const job_command job_info = {
     .name = "info",
-    .summary = "tell what a ratings, model, predictions or recommendations file holds",
+    .summary = "tell what a ratings, model, checkpoint, predictions or recommendations file holds",
     .usage = "FILE [OPTION]...",
     .example = "als info model.h5",
     .options = options,

@@ -351,15 +351,16 @@ static rdd_status write_lists(rdd_comm *comm, const recommendation *r, const int
   return rdd_agree(comm, st, err);
 }
 
-static rdd_status serve(rdd_comm *comm, rdd_parts *const *parts, void *arg, rdd_err *err) {
+static rdd_status serve(gang *g, rdd_parts *const *parts, void *arg, rdd_err *err) {
   recommendation *r = arg;
+  rdd_comm *comm = gang_comm(g);
   als_blocks blocks = {0};
   als_side seen = {0};
   int64_t *begin = NULL, *column = NULL, cold;
   float *score = NULL;
   const als_ids *const ids[2] = {r->model->side[ALS_USERS].ids, r->model->side[ALS_ITEMS].ids};
   rdd_status st = RDD_OK;
-  if (parts) st = job_input_check(r->seen_input, &r->counters, err);
+  if (r->seen_input) st = job_input_check(r->seen_input, &r->counters, err);
   if (st) goto done;
   st = als_blocks_init(&blocks, ids[r->side]->n, NULL, r->model->k, comm->size, err);
   begin = rdd_alloc((size_t)comm->size + 1, sizeof *begin);
@@ -367,7 +368,7 @@ static rdd_status serve(rdd_comm *comm, rdd_parts *const *parts, void *arg, rdd_
   st = rdd_agree(comm, st, err);
   if (st) goto done;
   share_rows(r, &blocks, begin);
-  if (parts) {
+  if (r->seen_input) {
     st = als_side_build(comm, parts[0], r->side, ids, &blocks, r->model->k, 0, &seen, &cold, err);
     if (st) goto done;
   }
@@ -377,7 +378,7 @@ static rdd_status serve(rdd_comm *comm, rdd_parts *const *parts, void *arg, rdd_
   if (!column || !score)
     st = rdd_set(err, RDD_ENOMEM, "out of memory for %lld lists of %d", (long long)n, r->top);
   else
-    st = als_topn(r->model, r->side, r->row + begin[comm->rank], n, parts ? &seen : NULL, r->top,
+    st = als_topn(r->model, r->side, r->row + begin[comm->rank], n, r->seen_input ? &seen : NULL, r->top,
                   column, score, err);
   st = rdd_agree(comm, st, err);
   if (!st) st = write_lists(comm, r, begin, column, score, err);
@@ -407,6 +408,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   recommendation r = {.j = j};
   als_model *model = NULL;
   job_input *seen = NULL;
+  rdd *seen_rdd = NULL;
   rdd_status st = read_options(&r, args, err);
   if (!st && j->comm->rank == 0 && r.path)
     st = job_output_check(r.path, ".h5|.hdf5|.csv|.tsv", err);
@@ -426,12 +428,12 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
     st = job_input_open(j->comm, (char *const *)&seen_path, 1, &in, &seen, err);
     if (st) goto done;
     r.seen_input = seen;
-    rdd *const rdds[1] = {job_input_rdd(seen)};
-    rdd_run_opts opts = job_run_opts(j, "reading seen ratings");
-    st = gang_run(j->comm, rdds, 1, &opts, &r.counters, serve, &r, err);
-  } else {
-    st = serve(j->comm, NULL, &r, err);
+    seen_rdd = job_input_rdd(seen);
   }
+  rdd_run_opts run_opts = job_run_opts(j, "reading seen ratings");
+  /* a file is committed at the end, so that the gang may be rerun; lines on stdout are out */
+  gang_opts opts = {.max_attempts = r.path ? 0 : 1};
+  st = gang_run(j->comm, &seen_rdd, seen ? 1 : 0, &run_opts, &r.counters, &opts, serve, &r, err);
   if (st) goto done;
   job_json_int(j->result, r.side == ALS_USERS ? "users" : "items", r.rows);
   job_json_int(j->result, "unknown", r.unknown);

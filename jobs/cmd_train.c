@@ -1,4 +1,13 @@
-/* als train: ratings in, a model out. Independent tasks parse; then the gang takes over. */
+/* als train: ratings in, a model out. Independent tasks parse; then the gang takes over.
+ *
+ *   reading     tasks         a crash loses one partition, which is parsed again
+ *   hand-off    gang          \
+ *   iteration   gang           | a crash loses the gang, which begins again at "hand-off": from blocks
+ *   checkpoint  rank 0         | on disk if there are any, and from the newest checkpoint
+ *   writing     rank 0        /
+ */
+#include "jobs/block_store.h"
+#include "jobs/checkpoint.h"
 #include "jobs/input.h"
 #include "jobs/job.h"
 #include "jobs/model_file.h"
@@ -9,24 +18,39 @@
 #include "mpi_bridge/gang.h"
 #include "rdd/memory.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 static const job_option options[] = {
     {"output", 'o', JOB_STRING, "FILE", NULL, 0, 0, true, "where the model goes; .h5"},
-    {"rank", 0, JOB_INT, "K", "10", 1, ALS_MAX_RANK, false, "factors of each user and item, 1 to 4096"},
+    {"rank", 0, JOB_INT, "K", "10", 1, ALS_MAX_RANK, false,
+     "factors of each user and item, 1 to 4096"},
     {"max-iter", 0, JOB_INT, "N", "10", 0, 1e6, false, "iterations"},
     {"reg-param", 0, JOB_REAL, "L", "0.1", 0, 1e30, false,
      "regularisation, times the number of ratings of the row"},
     {"seed", 0, JOB_INT, "S", "0", -9e15, 9e15, false, "of the initial factors"},
-    {"bias", 0, JOB_FLAG, NULL, NULL, 0, 0, false, "take off global mean, user and item biases first"},
+    {"bias", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
+     "take off global mean, user and item biases first"},
     {"tol", 0, JOB_REAL, "T", "0", 0, 1, false,
      "stop when the objective falls by less than this share"},
     {"test", 0, JOB_STRING, "FILE", NULL, 0, 0, false, "ratings to evaluate after each iteration"},
     {"init-model", 0, JOB_STRING, "FILE", NULL, 0, 0, false,
      "start from this model's factors, matched by id"},
     JOB_INPUT_OPTIONS,
+    {"checkpoint-dir", 0, JOB_STRING, "DIR", NULL, 0, 0, false,
+     "checkpoints are kept here; default: in the work directory, if any"},
+    {"checkpoint-interval", 0, JOB_INT, "N", "10", -1, 1e6, false,
+     "iterations from one checkpoint to the next; -1: none"},
+    {"persist", 0, JOB_CHOICE, "none|disk", NULL, 0, 0, false,
+     "keep parsed ratings for a rerun; default: disk in a work directory"},
+    {"max-attempts", 0, JOB_INT, "N", "4", 1, 1000, false,
+     "tries of the gang after failures that kill no process"},
+    {"task-time-limit", 0, JOB_REAL, "S", "0", 0, 1e9, false,
+     "seconds until a reading task counts as crashed; 0: no limit"},
+    {"speculation", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
+     "run a second copy of reading tasks that are much slower than the others"},
     {0},
 };
 
@@ -41,18 +65,29 @@ typedef struct training {
   const job_input *input[2]; /* ratings, test; NULL where there is no test */
   rdd_counters counters[2];
   double started;
+  char checkpoint_dir[PATH_MAX]; /* "": no checkpoints */
+  int64_t checkpoint_interval;
+  bool keep_checkpoints; /* the folder is the user's, not the work directory's */
+  int max_attempts;
 
-  /* the gang's */
+  /* one try of the gang */
   als_model *model;
   als_problem problem;
   als_side test;
   int64_t test_cold;
   als_iteration *history;
-  int iterations;
+  int resumed, iterations; /* made before this try, and in all */
+  job_provenance how;
+  job_checkpoints *checkpoints;
 } training;
 
-static void show_iteration(void *arg, const als_iteration *done) {
-  const training *t = arg;
+/* All ranks have come so far. A fault on purpose may strike here. Collective. */
+static rdd_status enter_phase(const training *t, rdd_comm *comm, const char *phase, int iteration,
+                              rdd_err *err) {
+  return rdd_agree(comm, job_run_phase(t->j->run, phase, iteration, err), err);
+}
+
+static void show_iteration(const training *t, const als_iteration *done) {
   int left = t->params.max_iter - done->iteration;
   char test[40] = "";
   if (!isnan(done->rmse_test)) snprintf(test, sizeof test, ", test %.6f", done->rmse_test);
@@ -126,27 +161,102 @@ static void name_singular_row(const training *t, rdd_err *err) {
   int64_t row = err->detail[1];
   if (side < 0 || side > 1 || row < 0 || row >= t->model->side[side].ids->n) return;
   char text[ALS_ID_TEXT];
-  (void)rdd_set(err, RDD_ESINGULAR,
-                "%s %s: the normal equations are not positive definite; it has too few or collinear "
-                "ratings for --rank %d, so raise --reg-param (it is %g)",
-                side == ALS_USERS ? "user" : "item",
-                als_ids_text(t->model->side[side].ids, row, text), t->model->k,
-                t->params.reg_param);
+  (void)rdd_set(
+      err, RDD_ESINGULAR,
+      "%s %s: the normal equations are not positive definite; it has too few or collinear "
+      "ratings for --rank %d, so raise --reg-param (it is %g)",
+      side == ALS_USERS ? "user" : "item", als_ids_text(t->model->side[side].ids, row, text),
+      t->model->k, t->params.reg_param);
 }
 
-static rdd_status write_model(training *t, rdd_comm *comm, rdd_err *err) {
-  job_provenance how = {
+/* ---- Checkpoints ---- */
+
+/* Does anybody want this run to stop? Collective. */
+static bool stop_asked(const training *t, rdd_comm *comm) {
+  int64_t asked = job_run_stop_asked(t->j->run);
+  rdd_allreduce(comm, &asked, 1, RDD_MAX);
+  return asked != 0;
+}
+
+/* Leave at the end of an iteration. Collective. */
+static rdd_status stopped(training *t, int done, rdd_err *err) {
+  int newest = t->checkpoints ? job_checkpoints_flush(t->checkpoints) : 0;
+  if (newest == done)
+    return rdd_set(err, RDD_ESTOPPED,
+                   "stopped at iteration %d of %d; run the same command again to go on", done,
+                   t->params.max_iter);
+  return rdd_set(err, RDD_ESTOPPED,
+                 "stopped at iteration %d of %d, without a checkpoint of it; run the same command "
+                 "again to go on from iteration %d",
+                 done, t->params.max_iter, newest);
+}
+
+static rdd_status before_half_step(void *arg, int iteration, int side, rdd_err *err) {
+  const training *t = arg;
+  return job_run_half_step(t->j->run, iteration, side, err);
+}
+
+static rdd_status after_iteration(void *arg, rdd_comm *comm, const als_model *model,
+                                  const als_iteration *history, int done, bool *stop_out,
+                                  rdd_err *err) {
+  training *t = arg;
+  const als_iteration *now = &history[done - 1];
+  (void)stop_out; /* a run that is stopped has no model yet */
+  show_iteration(t, now);
+  job_run_log_iteration(t->j->run, done, now->rmse_train, now->rmse_test, now->objective,
+                        now->seconds);
+  if (!t->checkpoints) return RDD_OK;
+  bool stop = done < t->params.max_iter && stop_asked(t, comm);
+  rdd_status st = job_checkpoints_save(t->checkpoints, model, history, done, stop, err);
+  return st || !stop ? st : stopped(t, done, err);
+}
+
+/* What the files say of this run, but for its end. */
+static void describe_run(training *t, const rdd_comm *comm) {
+  t->how = (job_provenance){
       .params = t->params,
       .seed = t->seed,
       .ratings = t->problem.ratings,
       .ranks = comm->size,
-      .iterations = t->iterations,
-      .history = t->history,
       .inputs = t->inputs,
       .command_line = t->j->command_line,
-      .seconds = job_now() - t->started,
   };
-  return job_model_write(comm, t->path, t->model, &how, err);
+}
+
+/* Open the checkpoints, and begin where the newest of this run was made. */
+static rdd_status resume(training *t, rdd_comm *comm, rdd_err *err) {
+  t->resumed = 0;
+  if (!t->checkpoint_dir[0]) return RDD_OK;
+  job_checkpoint_opts opts = {
+      .dir = t->checkpoint_dir,
+      .interval = t->checkpoint_interval,
+      .mark = job_checkpoint_mark(comm, t->model, &t->problem, &t->params, t->seed),
+      .how = &t->how,
+      .run = t->j->run,
+  };
+  rdd_status st = job_checkpoints_open(&t->checkpoints, comm, &opts, err);
+  if (!st) st = job_checkpoints_resume(t->checkpoints, t->model, t->history, &t->resumed, err);
+  if (st || !t->resumed) return st;
+  job_say("resumed from %s/checkpoint-%d.h5, iteration %d of %d", t->checkpoint_dir, t->resumed,
+          t->resumed, t->params.max_iter);
+  job_run_log(t->j->run, "\"event\": \"resumed\", \"iteration\": %d", t->resumed);
+  return RDD_OK;
+}
+
+/* ---- The gang ---- */
+
+static rdd_status write_model(training *t, rdd_comm *comm, rdd_err *err) {
+  job_run *run = t->j->run;
+  rdd_status st = enter_phase(t, comm, "writing", t->iterations, err);
+  if (st) return st;
+  int64_t cut = comm->rank == 0 ? job_fault_cut(run, "model", 0) : -1;
+  if (cut >= 0) job_output_die_past(cut);
+  t->how.iterations = t->iterations;
+  t->how.history = t->history;
+  t->how.seconds = job_now() - t->started;
+  st = job_model_write(comm, t->path, t->model, &t->how, err);
+  if (!st && comm->rank == 0 && job_fault_corrupt(run, "model", 0)) job_output_damage(t->path, -1);
+  return st;
 }
 
 static rdd_status report(training *t, rdd_comm *comm, rdd_err *err) {
@@ -174,6 +284,7 @@ static rdd_status report(training *t, rdd_comm *comm, rdd_err *err) {
   job_json_int(json, "bad_records", t->counters[0].value[JOB_COUNT_BAD]);
   job_json_int(json, "ranks", comm->size);
   job_json_int(json, "threads", t->j->threads);
+  job_json_int(json, "resumed_from", t->resumed);
   job_json_string(json, "model", t->path);
   rdd_free(values);
   job_say("model: %s, %d iteration%s in %s, %s in all", t->path, n, n == 1 ? "" : "s",
@@ -181,8 +292,18 @@ static rdd_status report(training *t, rdd_comm *comm, rdd_err *err) {
   return RDD_OK;
 }
 
-static rdd_status check_bad_records(training *t, rdd_err *err) {
+/* Rows over all ranks: counters do not know of those that came from blocks. Collective. */
+static int64_t count_rows(rdd_comm *comm, const rdd_parts *parts) {
+  int64_t rows = 0;
+  for (int64_t i = 0; i < parts->n; i++) rows += parts->part[i].rows;
+  rdd_allreduce(comm, &rows, 1, RDD_SUM);
+  return rows;
+}
+
+static rdd_status check_records(training *t, rdd_comm *comm, rdd_parts *const *parts,
+                                rdd_err *err) {
   for (int i = 0; i < 2 && t->input[i]; i++) {
+    t->counters[i].value[JOB_COUNT_ROWS] = count_rows(comm, parts[i]);
     rdd_status st = job_input_check(t->input[i], &t->counters[i], err);
     if (st) return st;
     int64_t bad = t->counters[i].value[JOB_COUNT_BAD];
@@ -193,30 +314,59 @@ static rdd_status check_bad_records(training *t, rdd_err *err) {
   return RDD_OK;
 }
 
-/* The gang. Every rank runs this, and all leave it together. */
-static rdd_status train(rdd_comm *comm, rdd_parts *const *parts, void *arg, rdd_err *err) {
-  training *t = arg;
-  rdd_status st = check_bad_records(t, err);
-  if (!st) st = start_model(t, comm, parts[0], err);
-  if (!st) st = build_problem(t, comm, parts, err);
-  if (st) goto done;
+/* Ratings to factors. */
+static rdd_status fit(training *t, rdd_comm *comm, rdd_err *err) {
+  const als_hooks hooks = {before_half_step, after_iteration, t};
+  rdd_status st = RDD_OK;
   t->history = rdd_calloc((size_t)t->params.max_iter + 1, sizeof *t->history);
   if (!t->history) st = rdd_set(err, RDD_ENOMEM, "out of memory for the history");
   st = rdd_agree(comm, st, err);
-  if (st) goto done;
-  st = als_fit(comm, &t->problem, &t->params, t->model, show_iteration, t, t->history,
-               &t->iterations, err);
+  if (!st) st = resume(t, comm, err);
+  if (!st && t->checkpoints && t->resumed < t->params.max_iter && stop_asked(t, comm))
+    st = stopped(t, t->resumed, err);
+  if (!st)
+    st = als_fit(comm, &t->problem, &t->params, t->model, t->resumed, &hooks, t->history,
+                 &t->iterations, err);
   if (st == RDD_ESINGULAR) name_singular_row(t, err);
+  return st;
+}
+
+/* One try of the gang. Every rank runs this, and all leave it together; what it made is gone then, so
+ * that another try finds a clean place. The model's final name is taken as the last act but one: all
+ * that comes after it is removing what is not needed any more. */
+static rdd_status train(gang *g, rdd_parts *const *parts, void *arg, rdd_err *err) {
+  training *t = arg;
+  rdd_comm *comm = gang_comm(g);
+  rdd_status st = RDD_OK;
+  if (gang_attempt(g) == 1) st = check_records(t, comm, parts, err);
+  if (!st) st = enter_phase(t, comm, "hand-off", 0, err);
+  if (!st) st = start_model(t, comm, parts[0], err);
+  if (!st) st = build_problem(t, comm, parts, err);
+  if (st) goto done;
+  describe_run(t, comm);
+  st = fit(t, comm, err);
   if (!st) st = write_model(t, comm, err);
   if (!st) st = report(t, comm, err);
+  if (!st && t->checkpoints && !t->keep_checkpoints) job_checkpoints_remove(t->checkpoints);
 done:
+  job_checkpoints_close(t->checkpoints);
+  t->checkpoints = NULL;
   rdd_free(t->history);
   t->history = NULL;
   for (int side = 0; side < 2; side++) als_side_reset(&t->problem.side[side]);
   als_side_reset(&t->test);
+  t->problem.test = NULL;
   als_model_free(t->model);
   t->model = NULL;
   return st;
+}
+
+/* ---- The command ---- */
+
+static void tell_rerun(void *arg, int attempt, const rdd_err *why) {
+  const training *t = arg;
+  job_warn("%s; all ranks begin again, attempt %d of %d", why->message, attempt, t->max_attempts);
+  job_run_log_rerun(t->j->run, attempt, why);
 }
 
 /* The paths as given, separated by blanks. */
@@ -231,6 +381,71 @@ static char *join_paths(const job_args *args) {
   return line;
 }
 
+/* Where the checkpoints go, if there are to be any. Not collective. */
+static rdd_status plan_checkpoints(training *t, const job_args *args, rdd_err *err) {
+  const char *dir = job_string(args, "checkpoint-dir"), *work = job_run_dir(t->j->run);
+  t->checkpoint_interval = job_int(args, "checkpoint-interval");
+  t->keep_checkpoints = dir != NULL;
+  if (t->checkpoint_interval == 0)
+    return rdd_set(err, RDD_EUSAGE,
+                   "--checkpoint-interval is 0; it has to be 1 or more, or -1 for no checkpoints");
+  if (t->checkpoint_interval < 0 || (!dir && !work)) return RDD_OK;
+  int n = dir ? snprintf(t->checkpoint_dir, PATH_MAX, "%s", dir)
+              : snprintf(t->checkpoint_dir, PATH_MAX, "%s/checkpoint", work);
+  if (n >= PATH_MAX || n == 0)
+    return rdd_set(err, RDD_EUSAGE, "the name of the folder for checkpoints is empty or too long");
+  return RDD_OK;
+}
+
+/* The store of parsed partitions; NULL where none is wanted. Not collective. */
+static rdd_status open_store(const training *t, const job_args *args, rdd_store **out,
+                             rdd_err *err) {
+  const char *level = job_string(args, "persist"), *work = job_run_dir(t->j->run);
+  char dir[PATH_MAX];
+  if (!level) level = work ? "disk" : "none";
+  if (strcmp(level, "none") == 0) return RDD_OK;
+  if (!work) return rdd_set(err, RDD_EUSAGE, "--persist disk needs a place: give --work-dir too");
+  if (snprintf(dir, sizeof dir, "%s/blocks", work) >= PATH_MAX)
+    return rdd_set(err, RDD_EUSAGE, "the name of the work directory is too long");
+  return job_block_store_open(out, dir, t->j->comm->rank == 0, t->j->run, err);
+}
+
+/* Ratings, and perhaps the test part, as RDDs. Collective. */
+static rdd_status open_inputs(const training *t, const job_args *args, job_input *input[2],
+                              rdd_err *err) {
+  job *j = t->j;
+  job_input_opts in = job_input_options(j, args, false);
+  rdd_status st = job_input_open(j->comm, job_positional(args), job_positionals(args), &in,
+                                 &input[0], err);
+  const char *test_path = job_string(args, "test");
+  if (st || !test_path) return st;
+  const rdd_schema *schema = rdd_schema_of(job_input_rdd(input[0]));
+  const rdd_type types[2] = {schema->field[0].type, schema->field[1].type};
+  job_input_opts test_in = job_input_options(j, args, false);
+  test_in.id_types = types;
+  return job_input_open(j->comm, (char *const *)&test_path, 1, &test_in, &input[1], err);
+}
+
+/* Read with tasks, then let the gang work. Collective. */
+static rdd_status read_and_train(training *t, const job_args *args, job_input *const input[2],
+                                 rdd_err *err) {
+  job *j = t->j;
+  rdd *const rdds[2] = {job_input_rdd(input[0]), input[1] ? job_input_rdd(input[1]) : NULL};
+  rdd_run_opts opts[2] = {job_run_opts(j, "reading"), job_run_opts(j, "reading test part")};
+  for (int i = 0; i < 2; i++) {
+    t->input[i] = input[i];
+    opts[i].time_limit = job_real(args, "task-time-limit");
+    opts[i].speculation = job_flag(args, "speculation");
+  }
+  const gang_opts gang_options = {.max_attempts = t->max_attempts, .rerun = tell_rerun, .arg = t};
+  rdd_status st = enter_phase(t, j->comm, "reading", 0, err);
+  if (st) return st;
+  job_run_allow_stop(j->run, t->checkpoint_dir[0]);
+  st = gang_run(j->comm, rdds, input[1] ? 2 : 1, opts, t->counters, &gang_options, train, t, err);
+  job_run_allow_stop(j->run, false);
+  return st;
+}
+
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   training t = {
       .j = j,
@@ -238,6 +453,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
       .init_path = job_string(args, "init-model"),
       .seed = job_int(args, "seed"),
       .started = job_now(),
+      .max_attempts = (int)job_int(args, "max-attempts"),
       .params = {.rank = (int)job_int(args, "rank"),
                  .max_iter = (int)job_int(args, "max-iter"),
                  .reg_param = job_real(args, "reg-param"),
@@ -246,33 +462,24 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
                  .bias = job_flag(args, "bias")},
   };
   job_input *input[2] = {NULL, NULL};
+  rdd_store *store = NULL;
   char *inputs = join_paths(args);
   t.inputs = inputs ? inputs : "";
-  rdd_status st = RDD_OK;
-  if (j->comm->rank == 0) st = job_output_check(t.path, ".h5|.hdf5", err);
+  rdd_status st = plan_checkpoints(&t, args, err);
+  if (!st && j->comm->rank == 0) st = job_output_check(t.path, ".h5|.hdf5", err);
+  if (!st) st = open_store(&t, args, &store, err);
   st = rdd_agree(j->comm, st, err);
+  if (!st) st = open_inputs(&t, args, input, err);
   if (st) goto done;
-
-  job_input_opts in = job_input_options(j, args, false);
-  st = job_input_open(j->comm, job_positional(args), job_positionals(args), &in, &input[0], err);
-  if (st) goto done;
-  const char *test_path = job_string(args, "test");
-  if (test_path) {
-    const rdd_schema *schema = rdd_schema_of(job_input_rdd(input[0]));
-    const rdd_type types[2] = {schema->field[0].type, schema->field[1].type};
-    job_input_opts test_in = job_input_options(j, args, false);
-    test_in.id_types = types;
-    st = job_input_open(j->comm, (char *const *)&test_path, 1, &test_in, &input[1], err);
-    if (st) goto done;
-  }
   job_say("%s", job_input_describe(input[0]));
-
-  rdd *const rdds[2] = {job_input_rdd(input[0]), input[1] ? job_input_rdd(input[1]) : NULL};
-  const rdd_run_opts opts[2] = {job_run_opts(j, "reading"), job_run_opts(j, "reading test part")};
-  for (int i = 0; i < 2; i++) t.input[i] = input[i];
-  st = gang_run(j->comm, rdds, input[1] ? 2 : 1, opts, t.counters, train, &t, err);
+  for (int i = 0; i < 2 && store && input[i] && !st; i++)
+    st = job_input_persist(input[i], store, err);
+  st = rdd_agree(j->comm, st, err);
+  if (!st) st = read_and_train(&t, args, input, err);
+  if (!st && store && j->comm->rank == 0) job_block_store_remove(store);
 done:
   for (int i = 0; i < 2; i++) job_input_close(input[i]);
+  job_block_store_close(store);
   rdd_free(inputs);
   return st;
 }

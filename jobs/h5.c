@@ -19,6 +19,12 @@
 #define PACKAGE_STRING "gangplank"
 #endif
 
+#if H5_VERSION_GE(1, 10, 2)
+#define LIBVER_1_10 H5F_LIBVER_V110
+#else
+#define LIBVER_1_10 H5F_LIBVER_LATEST
+#endif
+
 enum { DEFLATE_LEVEL = 1, NAME_SIZE = 256, SLAB_BYTES = 16 << 20 };
 
 /* ---- Why it failed ---- */
@@ -68,14 +74,15 @@ static hid_t access_list(void) {
   return list;
 }
 
-static hid_t create_file(const char *path) {
+static hid_t create_file(const char *path, bool checked) {
   hid_t file = H5I_INVALID_HID;
   hid_t access_properties = access_list();
   hid_t create = H5Pcreate(H5P_FILE_CREATE);
   hid_t driver = job_h5_disk_register();
   if (access_properties >= 0 && create >= 0 && driver >= 0 &&
       H5Pset_driver(access_properties, driver, NULL) >= 0 &&
-      H5Pset_obj_track_times(create, false) >= 0)
+      H5Pset_obj_track_times(create, false) >= 0 &&
+      (!checked || H5Pset_libver_bounds(access_properties, LIBVER_1_10, LIBVER_1_10) >= 0))
     file = H5Fcreate(path, H5F_ACC_TRUNC, create, access_properties);
   if (driver >= 0) H5FDunregister(driver); /* the file keeps its own reference */
   if (create >= 0) H5Pclose(create);
@@ -83,10 +90,11 @@ static hid_t create_file(const char *path) {
   return file;
 }
 
-rdd_status job_h5_create(hid_t *file_out, const char *path, const char *kind, rdd_err *err) {
+static rdd_status create_kind(hid_t *file_out, const char *path, const char *kind, bool checked,
+                              rdd_err *err) {
   be_silent();
   job_h5_disk_error(true);
-  hid_t file = create_file(path);
+  hid_t file = create_file(path, checked);
   int why = job_h5_disk_error(false);
   if (file < 0)
     return rdd_set(err, why == ENOMEM ? RDD_ENOMEM : RDD_EIO, "cannot be created: %s",
@@ -102,6 +110,15 @@ rdd_status job_h5_create(hid_t *file_out, const char *path, const char *kind, rd
   return RDD_OK;
 }
 
+rdd_status job_h5_create(hid_t *file_out, const char *path, const char *kind, rdd_err *err) {
+  return create_kind(file_out, path, kind, false, err);
+}
+
+rdd_status job_h5_create_checked(hid_t *file_out, const char *path, const char *kind,
+                                 rdd_err *err) {
+  return create_kind(file_out, path, kind, true, err);
+}
+
 /* Look at what is in an open file: ours, and of our version? */
 static rdd_status check_version(hid_t file, const char *path, char kind[32], rdd_err *err) {
   int64_t version;
@@ -114,8 +131,7 @@ static rdd_status check_version(hid_t file, const char *path, char kind[32], rdd
     return rdd_set(err, RDD_EDATA, "%s: format_version is %lld, and this program reads %d", path,
                    (long long)version, JOB_FORMAT_VERSION);
   if (!job_h5_get_string(file, "kind", kind, 32))
-    return rdd_set(err, RDD_EDATA,
-                   "%s: no root attribute kind (ratings, model, predictions or recommendations)",
+    return rdd_set(err, RDD_EDATA, "%s: no root attribute kind (ratings, model, checkpoint, ...)",
                    path);
   return RDD_OK;
 }
@@ -124,10 +140,12 @@ rdd_status job_h5_open(hid_t *file_out, const char *path, char kind_out[32], rdd
   be_silent();
   if (access(path, R_OK) != 0)
     return rdd_set(err, RDD_ENOINPUT, "%s: cannot be read: %s", path, strerror(errno));
-  rdd_status st = RDD_OK;
   char kind[32];
+  bool sealed;
   hid_t file = H5I_INVALID_HID;
   hid_t list = access_list();
+  rdd_status st = job_h5_check_seal(path, &sealed, err);
+  if (st) goto done;
   if (H5Fis_hdf5(path) <= 0) {
     st = rdd_set(err, RDD_EDATA, "%s: not an HDF5 file", path);
     goto done;
@@ -139,6 +157,10 @@ rdd_status job_h5_open(hid_t *file_out, const char *path, char kind_out[32], rdd
   }
   st = check_version(file, path, kind, err);
   if (st) goto done;
+  if (!sealed && (!strcmp(kind, "block") || !strcmp(kind, "checkpoint"))) {
+    st = rdd_set(err, RDD_EDATA, "%s: damaged: a %s without its checksum", path, kind);
+    goto done;
+  }
   if (kind_out) memcpy(kind_out, kind, sizeof(kind));
   *file_out = file;
   file = H5I_INVALID_HID;

@@ -20,6 +20,12 @@ enum { JOB_FORMAT_VERSION = 1 };
 RDD_MUST_CHECK rdd_status job_h5_create(hid_t *file_out, const char *path, const char *kind,
                                         rdd_err *err);
 
+/* The same in the format of HDF5 1.10, in which the library's own structures have checksums too: with
+ * Fletcher-32 on the datasets, no damaged byte of a number goes unnoticed. For files that are read
+ * again after a crash. */
+RDD_MUST_CHECK rdd_status job_h5_create_checked(hid_t *file_out, const char *path, const char *kind,
+                                                rdd_err *err);
+
 /* Open to read. Fails with RDD_ENOINPUT (missing, unreadable), RDD_EDATA (not HDF5, no or another
  * format_version). kind_out, if not NULL, gets the kind. */
 RDD_MUST_CHECK rdd_status job_h5_open(hid_t *file_out, const char *path, char kind_out[32],
@@ -81,6 +87,13 @@ void job_h5_free_text(char **text, int64_t n);
 
 /* A new type: variable-length UTF-8 text, in memory a char *. Close with H5Tclose(). */
 hid_t job_h5_text_type(void);
+
+/* Put a checksum of the whole closed file behind its end: blocks and checkpoints have one.
+ * Fails with RDD_EIO. Not collective. */
+RDD_MUST_CHECK rdd_status job_h5_seal(const char *path, rdd_err *err);
+
+/* Check it, if there is one; job_h5_open() does. Fails with RDD_EDATA where it is wrong. */
+RDD_MUST_CHECK rdd_status job_h5_check_seal(const char *path, bool *sealed_out, rdd_err *err);
 
 /* The innermost message of HDF5's error stack, for our messages; the operating system's own words
  * where it has them ("No space left on device"). Ask before the next call of HDF5. */

@@ -1,5 +1,6 @@
 /* Ratings from files: the plan, made by rank 0 and sent to all, and the RDD over it. */
 #include "jobs/input_impl.h"
+#include "rdd/hash.h"
 #include "rdd/memory.h"
 
 #include <errno.h>
@@ -133,6 +134,7 @@ static rdd_status make_plan(char *const *path, int n, const job_input_opts *opts
   plan->bytes = (int64_t)bytes;
   plan->files = paths.n;
   plan->max_bad = opts->max_bad_records;
+  plan->pairs = opts->pairs;
   plan->id_origin = opts->id_types                                 ? JOB_BY_MODEL
                     : job_wanted_type(opts, 0) != JOB_TYPE_UNKNOWN ? JOB_BY_OPTION
                                                                    : JOB_BY_RECORD;
@@ -331,6 +333,29 @@ rdd *job_input_rdd(const job_input *input) {
 
 const char *job_input_describe(const job_input *input) {
   return input->describe;
+}
+
+/* Of the plan's fields one by one, not of its bytes, for there is padding between them. */
+static uint64_t fingerprint(const job_plan *plan) {
+  const int64_t of_all[] = {plan->files,      plan->partitions, plan->weight,    plan->entries,
+                            plan->id_type[0], plan->id_type[1], plan->timestamp, plan->pairs};
+  uint64_t hash = rdd_hash_bytes(of_all, sizeof of_all);
+  for (int64_t i = 0; i < plan->files; i++) {
+    const job_file *file = &plan->file[i];
+    const char *path = job_plan_path(plan, file);
+    const int64_t of_file[] = {file->size,   file->changed, file->at,        file->weight,
+                               file->body,   file->layout,  file->delimiter, file->gzip,
+                               file->header, file->fields};
+    hash = rdd_mix64_2(hash, rdd_hash_bytes(path, strlen(path)));
+    hash = rdd_mix64_2(hash, rdd_hash_bytes(of_file, sizeof of_file));
+    hash = rdd_mix64_2(hash, rdd_hash_bytes(file->column, sizeof file->column));
+  }
+  return hash;
+}
+
+rdd_status job_input_persist(job_input *input, rdd_store *store, rdd_err *err) {
+  if (input->plan->max_bad > 0) return RDD_OK;
+  return rdd_persist(input->source, RDD_LEVEL_DISK, store, fingerprint(input->plan), err);
 }
 
 rdd_status job_input_check(const job_input *input, const rdd_counters *counters, rdd_err *err) {

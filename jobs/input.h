@@ -60,6 +60,11 @@ rdd *job_input_rdd(const job_input *input);
 /* One line: "MovieLens u.data, 1 file, 1.9 MiB, 8 partitions, integer ids". */
 const char *job_input_describe(const job_input *input);
 
+/* Keep the parsed partitions in a store, where a rerun of the job finds them if the files, how they are
+ * parsed and how they are cut are the same. Not with --max-bad-records above 0: a block that is found
+ * does not tell how many records were skipped when it was made. Not collective; all ranks do the same. */
+RDD_MUST_CHECK rdd_status job_input_persist(job_input *input, rdd_store *store, rdd_err *err);
+
 /* After an action: fail with RDD_EDATA where more records were bad than allowed, or where a Matrix
  * Market file has not as many entries as it declares.                     Not collective. */
 RDD_MUST_CHECK rdd_status job_input_check(const job_input *input, const rdd_counters *counters,

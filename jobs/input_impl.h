@@ -36,6 +36,7 @@ enum { JOB_BY_RECORD, JOB_BY_OPTION, JOB_BY_MODEL }; /* who decides the types of
 typedef struct job_file {
   int64_t path;    /* where its name starts in the plan's text */
   int64_t size;    /* bytes */
+  int64_t changed; /* ns since 1970, as rank 0 sees it */
   int64_t at;      /* where it starts on the axis */
   int64_t weight;  /* its length there */
   int64_t body;    /* text: offset of the line after the header, uncompressed */
@@ -63,6 +64,7 @@ typedef struct job_plan {
   int32_t id_type[2];
   int32_t id_origin; /* JOB_BY_... */
   int32_t timestamp; /* there is a column of timestamps */
+  int32_t pairs;     /* the rating may be missing */
   job_file file[];   /* [files], then the text of the names */
 } job_plan;
 

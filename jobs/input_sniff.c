@@ -541,6 +541,7 @@ rdd_status job_sniff(job_file *file, const char *path, const job_input_opts *opt
   if (stat(path, &info) != 0)
     return rdd_set(err, RDD_ENOINPUT, "cannot open %s: %s", job_path_text(path), strerror(errno));
   file->size = file->weight = (int64_t)info.st_size;
+  file->changed = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
   h.bytes = rdd_alloc(HEAD + 1, 1);
   if (!h.bytes) return rdd_set(err, RDD_ENOMEM, "out of memory to look at %s", job_path_text(path));
   st = read_head(&h, file, false, err);

@@ -28,6 +28,10 @@ static const job_option common_options[] = {
      "threads of each rank; default: the node's cores, shared fairly"},
     {"json", 0, JOB_FLAG, NULL, NULL, 0, 0, false, "print one JSON object on stdout"},
     {"quiet", 'q', JOB_FLAG, NULL, NULL, 0, 0, false, "print errors and warnings only"},
+    {"work-dir", 0, JOB_STRING, "DIR", NULL, 0, 0, false,
+     "for log, checkpoints, blocks; gangrun sets its default"},
+    {"fault", 0, JOB_STRINGS, "SPEC", NULL, 0, 0, false,
+     "a fault on purpose, see als(1); may be given several times"},
     {"help", 'h', JOB_FLAG, NULL, NULL, 0, 0, false, "print this help"},
     {0},
 };
@@ -45,6 +49,8 @@ int job_exit_code(rdd_status status) {
     return 66;
   case RDD_EIO:
     return 74;
+  case RDD_ESTOPPED:
+    return 75;
   case RDD_ENOMEM:
   case RDD_ETASK:
   case RDD_EINTERNAL:
@@ -108,20 +114,32 @@ static int set_threads(int threads) {
 }
 
 static void show_partitions(void *arg, int64_t done, int64_t total) {
-  job_progress(arg, done, total, "partitions");
+  const job_stage *stage = arg;
+  job_progress(stage->what, done, total, "partitions");
 }
 
-/* Said by the rank that saw it, since rank 0 does not know. */
-static void show_crash(void *arg, const char *message) {
-  fprintf(stderr, "als: %s: %s\n", (const char *)arg, message);
+/* A crash is said by the rank that saw it, since rank 0 does not know. */
+static void note_event(void *arg, const rdd_event *event) {
+  const job_stage *stage = arg;
+  job_run_log_event(stage->j->run, stage->what, event);
+  if (event->kind == RDD_TASK_CRASHED || event->kind == RDD_BLOCK_LOST)
+    fprintf(stderr, "als: %s: %s\n", stage->what, event->message);
+}
+
+static rdd_fault task_fault(void *arg, int64_t stage_number, int64_t partition, int attempt) {
+  const job_stage *stage = arg;
+  return job_run_task_fault(stage->j->run, stage->what, stage_number, partition, attempt);
 }
 
 rdd_run_opts job_run_opts(job *j, const char *what) {
+  job_stage *stage = &j->stage[j->stages++ % JOB_STAGES];
+  *stage = (job_stage){j, what};
   return (rdd_run_opts){
       .slots = j->threads,
       .progress = show_partitions,
-      .task_failed = show_crash,
-      .arg = (void *)(uintptr_t)what,
+      .event = note_event,
+      .fault = task_fault,
+      .arg = stage,
   };
 }
 
@@ -191,20 +209,35 @@ static void report_error(const job *j, const rdd_err *err, rdd_status st) {
   job_json_free(object);
 }
 
+/* Begin the run, so that how it ends is on record whatever that is: a command line that could not be
+ * parsed (`so_far`, without args) too. */
+static rdd_status begin_run(job *j, const job_args *args, rdd_status so_far, rdd_err *err) {
+  int n = 0;
+  const char *dir = args ? job_string(args, "work-dir") : NULL;
+  const char *const *faults = args ? job_strings(args, "fault", &n) : NULL;
+  rdd_err run_err;
+  rdd_status st = job_run_open(&j->run, j->comm, j->command_line, dir, faults, n, &run_err);
+  if (so_far || !st) return so_far;
+  *err = run_err;
+  return st;
+}
+
 static rdd_status run_command(job *j, const job_command *command, int argc, char **argv,
                               rdd_err *err) {
   job_option options[MAX_OPTIONS];
   merge_options(command, options);
   if (wants_help(argc, argv)) {
-    if (j->comm->rank == 0) print_command_help(command, options);
-    return RDD_OK;
+    rdd_status st = begin_run(j, NULL, RDD_OK, err);
+    if (!st && j->comm->rank == 0) print_command_help(command, options);
+    return st;
   }
   /* Known before the rest is parsed, so that even a usage error can be told as JSON. */
   for (int i = 0; i < argc; i++) j->json |= !strcmp(argv[i], "--json");
   job_args *args = NULL;
   rdd_status st = job_args_parse(&args, options, command->positional_min, command->positional_max,
                                  argc, argv, err);
-  if (st) return st;
+  st = begin_run(j, args, st, err);
+  if (st) goto done;
   j->quiet = job_flag(args, "quiet");
   job_ui_init(j->comm->rank == 0, j->quiet);
   j->threads = job_given(args, "threads") ? (int)job_int(args, "threads") : fair_threads(j->comm);
@@ -213,6 +246,7 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
   j->result = job_json_new();
   st = command->run(j, args, err);
   if (!st && j->json && j->comm->rank == 0 && j->result) job_json_print(j->result, stdout);
+done:
   job_json_free(j->result);
   job_args_free(args);
   return st;
@@ -225,29 +259,48 @@ static rdd_status flush_stdout(rdd_err *err) {
   return RDD_OK;
 }
 
+/* What the first word asks for. */
+static rdd_status dispatch(job *j, const job_command *const *commands, int argc, char **argv,
+                           rdd_err *err) {
+  const char *word = argc > 1 ? argv[1] : "--help";
+  const job_command *command = find_command(commands, word);
+  if (command) {
+    j->command = command->name;
+    return run_command(j, command, argc - 2, argv + 2, err);
+  }
+  bool version = !strcmp(word, "--version");
+  bool help = !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+  rdd_status st = RDD_OK;
+  if (argc < 2)
+    st = rdd_set(err, RDD_EUSAGE, "no command given");
+  else if (!version && !help)
+    st = unknown_command(commands, word, err);
+  if (j->comm->rank == 0 && version) print_version();
+  if (j->comm->rank == 0 && help) print_help(commands);
+  return begin_run(j, NULL, st, err);
+}
+
+/* Done is said last, when the output is where it belongs. */
+static void end_run(job *j, rdd_status st, const rdd_err *err) {
+  if (!job_run_close(j->run, job_exit_code(st), st ? err : NULL))
+    fprintf(stderr,
+            "als: the record of this run cannot be written: a supervisor will run it again\n");
+}
+
 int job_main(int argc, char **argv, const job_command *const *commands) {
   job j = {0};
   rdd_err err = {0};
   rdd_status st = gang_open(&argc, &argv, &j.comm, &err);
   char *line = NULL;
-  if (st) goto done;
+  if (st) {
+    job_run_record_failure(job_exit_code(st), &err);
+    goto done;
+  }
   line = join_command_line(argc, argv);
   j.command_line = line ? line : "als";
-
-  const char *word = argc > 1 ? argv[1] : "--help";
-  const job_command *command = find_command(commands, word);
-  if (command) {
-    j.command = command->name;
-    st = run_command(&j, command, argc - 2, argv + 2, &err);
-  } else if (!strcmp(word, "--version")) {
-    if (j.comm->rank == 0) print_version();
-  } else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
-    if (j.comm->rank == 0) print_help(commands);
-    if (argc < 2) st = rdd_set(&err, RDD_EUSAGE, "no command given");
-  } else {
-    st = unknown_command(commands, word, &err);
-  }
+  st = dispatch(&j, commands, argc, argv, &err);
   if (!st) st = flush_stdout(&err);
+  end_run(&j, st, &err);
 done:
   if (st) report_error(&j, &err, st);
   rdd_free(line);

@@ -130,3 +130,8 @@ void job_json_print(const job_json *json, FILE *out) {
   else
     fprintf(out, "%s}\n", json->text);
 }
+
+const char *job_json_inside(const job_json *json) {
+  if (json->failed) return NULL;
+  return json->length ? json->text + 1 : "";
+}

@@ -17,4 +17,7 @@ void job_json_string(job_json *json, const char *key, const char *value);
 void job_json_reals(job_json *json, const char *key, const double *value, int64_t n);
 void job_json_print(const job_json *json, FILE *out); /* one line */
 
+/* What is inside the braces so far, NULL where an allocation failed; valid until the next key. */
+const char *job_json_inside(const job_json *json);
+
 #endif

@@ -1,9 +1,11 @@
 # jobs: argv, files, HDF5, main(): the only room with paths and programs.
-bin_PROGRAMS += als
+bin_PROGRAMS += als gangrun
 noinst_LIBRARIES += %D%/libjobs.a
 %C%_libjobs_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS) $(ZLIB_CFLAGS)
 %C%_libjobs_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 %C%_libjobs_a_SOURCES = \
+  %D%/block_store.c %D%/block_store.h \
+  %D%/checkpoint.c %D%/checkpoint.h \
   %D%/cli.c %D%/cli.h \
   %D%/cmd_evaluate.c \
   %D%/cmd_generate.c \
@@ -14,8 +16,10 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/cmd_split.c \
   %D%/cmd_train.c \
   %D%/dictionary.c %D%/dictionary.h \
+  %D%/fault.c %D%/fault.h \
   %D%/h5.c %D%/h5.h \
   %D%/h5_disk.c %D%/h5_disk_impl.h \
+  %D%/h5_seal.c \
   %D%/input.c %D%/input.h %D%/input_impl.h \
   %D%/input_paths.c \
   %D%/input_sniff.c \
@@ -23,11 +27,14 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/json.c %D%/json.h \
   %D%/lines.c \
   %D%/model_file.c %D%/model_file.h \
+  %D%/model_read.c \
   %D%/number.c %D%/number.h \
   %D%/output.c %D%/output.h \
   %D%/read_h5.c \
   %D%/read_text.c \
+  %D%/record.c %D%/record.h \
   %D%/rows.c \
+  %D%/run.c %D%/run.h \
   %D%/save.c %D%/save.h \
   %D%/table_file.c %D%/table_file.h \
   %D%/ui.c %D%/ui.h \
@@ -35,3 +42,8 @@ noinst_LIBRARIES += %D%/libjobs.a
 als_SOURCES = %D%/main.c
 als_CPPFLAGS = $(AM_CPPFLAGS)
 als_LDADD = $(JOB_LIBS)
+
+# The supervisor links neither MPI nor HDF5: it has to live where they do not.
+gangrun_SOURCES = %D%/gangrun.c %D%/gangrun_attempt.c %D%/gangrun_impl.h \
+  %D%/processes.c %D%/processes.h
+gangrun_LDADD = %D%/libjobs.a $(RDD_LIBS) -lm

@@ -1,4 +1,5 @@
-/* Model files: HDF5 as docs/formats.md describes it. */
+/* Model files: HDF5 as docs/formats.md describes it. A checkpoint is a model file that also says which
+ * run it belongs to, so one writer and one reader serve both. */
 #ifndef JOB_MODEL_FILE_H
 #define JOB_MODEL_FILE_H
 
@@ -22,14 +23,71 @@ typedef struct job_provenance {
   double seconds;
 } job_provenance;
 
-/* Write a model, whole or not at all. Rank 0 writes, all ranks return the same status. Collective.
+/* The rows of one side, where they are: in a model's tables, or in a snapshot of them. */
+typedef struct job_rows_image {
+  const als_ids *ids;
+  const float *factors; /* [n][k] */
+  const float *bias;    /* [n], or NULL */
+} job_rows_image;
+
+typedef struct job_model_image {
+  int k;
+  double mean;
+  float rating_min, rating_max;
+  job_rows_image side[2];
+} job_model_image;
+
+/* A model as it is now; borrowed from it. */
+job_model_image job_model_image_of(const als_model *model);
+
+/* What makes a model file a checkpoint: fingerprints of what it was computed from. */
+typedef struct job_mark {
+  uint64_t run;  /* of what decides the factors */
+  uint64_t test; /* of the test ratings, which decide history/rmse_test; 0: there are none */
+} job_mark;
+
+/* Write a model, whole or not at all.                                     Not collective.
+ *   mark  [in]  makes it a checkpoint; NULL: a model
  * The datasets that hold the model (ids, factors, biases) depend on the model alone. */
+RDD_MUST_CHECK rdd_status job_model_save(const char *path, const job_model_image *image,
+                                         const job_provenance *how, const job_mark *mark,
+                                         rdd_err *err);
+
+/* The same for a finished model: rank 0 writes, all ranks return the same status. Collective. */
 RDD_MUST_CHECK rdd_status job_model_write(rdd_comm *comm, const char *path, const als_model *model,
                                           const job_provenance *how, rdd_err *err);
 
-/* Read a model; every rank reads its share of the rows into the node's tables.  Collective.
+/* Read a model, or a checkpoint as the model that it is; every rank reads its share of the rows into
+ * the node's tables.                                                      Collective.
  * Fails with RDD_ENOINPUT, RDD_EDATA (not HDF5, not a model, wrong shapes, NaN), RDD_EIO. */
 RDD_MUST_CHECK rdd_status job_model_read(rdd_comm *comm, const char *path, als_model **out,
                                          rdd_err *err);
+
+/* ---- A checkpoint, in steps: what it is, then whether it is wanted, then its rows ---- */
+
+typedef struct job_saved job_saved;
+
+/* Open a checkpoint and look at all but its rows.                         Collective.
+ * Fails as job_model_read() does. */
+RDD_MUST_CHECK rdd_status job_saved_open(job_saved **out, rdd_comm *comm, const char *path,
+                                         rdd_err *err);
+
+/* Look at the mark of one alone; false where it cannot be read.           Not collective. */
+bool job_saved_peek(const char *path, job_mark *mark_out);
+
+job_mark job_saved_mark(const job_saved *saved);
+int job_saved_iteration(const job_saved *saved);
+
+/* Its history.                                                            Collective.
+ *   history  [out] [iteration]; undefined on failure */
+RDD_MUST_CHECK rdd_status job_saved_history(const job_saved *saved, als_iteration *history,
+                                            rdd_err *err);
+
+/* Its factors into a model over the same ids.                             Collective.
+ * The biases are checked and left alone: als_fit() computes them from ratings, and from those that it
+ * finds. All that is read is checked first, so the model is untouched on failure. */
+RDD_MUST_CHECK rdd_status job_saved_load(const job_saved *saved, als_model *model, rdd_err *err);
+
+void job_saved_close(job_saved *saved); /* NULL is accepted */
 
 #endif

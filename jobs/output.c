@@ -1,12 +1,14 @@
 /* Outputs that are whole or not there. See output.h.
  *
  * The temporary file is ".<name>.tmp.<pid>" in the folder of the final one, so that the rename stays
- * inside one file system. The registry is a fixed array of plain memory, because a signal handler
- * reads it: an entry counts once its `owner` is set, and a forked task, whose pid is another, removes
- * nothing of its parent's. */
+ * inside one file system. Who writes it holds a lock on it, so that what a killed process left can be
+ * told from what is being written, by another host too. The registry is a fixed array of plain memory,
+ * because a signal handler reads it: an entry counts once its `owner` is set, and a forked task, whose
+ * pid is another, removes nothing of its parent's. */
 #include "jobs/output.h"
 #include "rdd/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +33,7 @@ static temporary registry[MAX_OUTPUTS];
 
 struct job_output {
   temporary *temp;
+  int lock; /* descriptor that holds the lock, or -1 */
   char final[PATH_MAX];
   char folder[PATH_MAX];
 };
@@ -90,6 +95,25 @@ rdd_status job_output_check(const char *path, const char *endings, rdd_err *err)
   return RDD_OK;
 }
 
+rdd_status job_make_folder(const char *path, rdd_err *err) {
+  char part[PATH_MAX];
+  struct stat s;
+  size_t n = strlen(path);
+  if (n == 0 || n >= PATH_MAX)
+    return rdd_set(err, RDD_EUSAGE, "'%.200s': no name of a folder", path);
+  for (size_t i = 1; i <= n; i++) {
+    if (path[i] != '/' && path[i] != '\0') continue;
+    snprintf(part, sizeof(part), "%.*s", (int)i, path);
+    if (mkdir(part, 0777) != 0 && errno != EEXIST)
+      return rdd_set(err, RDD_EIO, "folder %s cannot be made: %s", path, strerror(errno));
+  }
+  if (stat(path, &s) != 0 || !S_ISDIR(s.st_mode))
+    return rdd_set(err, RDD_EIO, "%s is no folder", path);
+  if (access(path, R_OK | W_OK | X_OK) != 0)
+    return rdd_set(err, RDD_EIO, "folder %s cannot be used: %s", path, strerror(errno));
+  return RDD_OK;
+}
+
 /* The path without links, dots or doubled slashes; as it is where its folder cannot be found. */
 static void resolve(const char *path, char out[2 * PATH_MAX]) {
   char folder[PATH_MAX], real[PATH_MAX];
@@ -124,11 +148,36 @@ static temporary *register_temporary(const char *folder, const char *name) {
   return NULL;
 }
 
+/* Is this the name of a temporary file of an output whose name begins so? */
+static bool is_temporary(const char *name, const char *prefix) {
+  size_t n = strlen(prefix);
+  const char *tmp = strstr(name, ".tmp.");
+  if (name[0] != '.' || strncmp(name + 1, prefix, n) != 0 || !tmp) return false;
+  tmp += strlen(".tmp.");
+  return *tmp && strspn(tmp, "0123456789") == strlen(tmp);
+}
+
+void job_output_sweep(const char *folder, const char *prefix) {
+  char path[PATH_MAX];
+  DIR *list = opendir(folder);
+  if (!list) return;
+  for (struct dirent *entry; (entry = readdir(list));) {
+    if (!is_temporary(entry->d_name, prefix)) continue;
+    if (snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) >= PATH_MAX) continue;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) continue;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
+    close(fd);
+  }
+  closedir(list);
+}
+
 rdd_status job_output_open(job_output **out, const char *path, rdd_err *err) {
   rdd_status st = job_output_check(path, NULL, err);
   if (st) return st;
   job_output *o = rdd_calloc(1, sizeof(*o));
   if (!o) return rdd_set(err, RDD_ENOMEM, "%s: out of memory", path);
+  o->lock = -1;
   struct stat s;
   bool link = lstat(path, &s) == 0 && S_ISLNK(s.st_mode);
   if (!link || !realpath(path, o->final)) snprintf(o->final, PATH_MAX, "%s", path);
@@ -139,14 +188,15 @@ rdd_status job_output_open(job_output **out, const char *path, rdd_err *err) {
     return rdd_set(err, RDD_EINTERNAL, "%s: more than %d outputs at a time, or a path too long",
                    path, MAX_OUTPUTS);
   }
-  unlink(o->temp->path); /* left by a process of the same number that was killed */
-  int fd = open(o->temp->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) {
+  job_output_sweep(o->folder, base_name(o->final));
+  unlink(o->temp->path); /* left by a process of the same number, where there are no locks */
+  o->lock = open(o->temp->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (o->lock < 0) {
     st = rdd_set(err, RDD_EIO, "%s: cannot be created: %s", path, strerror(errno));
     job_output_abandon(o);
     return st;
   }
-  close(fd);
+  (void)flock(o->lock, LOCK_EX | LOCK_NB); /* where there are no locks, nothing is swept either */
   *out = o;
   return RDD_OK;
 }
@@ -192,12 +242,13 @@ void job_output_abandon(job_output *output) {
     unlink(output->temp->path);
     output->temp->owner = 0;
   }
+  if (output->lock >= 0) close(output->lock);
   rdd_free(output);
 }
 
 /* ---- Signals ---- */
 
-static void remove_and_die(int signal_number) {
+void job_output_die(int signal_number) {
   for (int i = 0; i < MAX_OUTPUTS; i++)
     if (registry[i].owner == (sig_atomic_t)getpid()) unlink(registry[i].path);
   signal(signal_number, SIG_DFL);
@@ -205,8 +256,8 @@ static void remove_and_die(int signal_number) {
 }
 
 void job_output_handle_signals(void) {
-  static const int fatal[] = {SIGINT, SIGTERM, SIGHUP};
-  struct sigaction action = {.sa_handler = remove_and_die};
+  static const int fatal[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+  struct sigaction action = {.sa_handler = job_output_die};
   sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
     struct sigaction before;
@@ -215,4 +266,36 @@ void job_output_handle_signals(void) {
     sigaction(fatal[i], &action, NULL);
   }
   signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error of write(), like a full disk */
+}
+
+/* ---- Faults on purpose ---- */
+
+void job_output_damage(const char *path, int64_t cut) {
+  struct stat s;
+  unsigned char bytes[16];
+  int fd = open(path, O_RDWR | O_CLOEXEC);
+  if (fd < 0 || fstat(fd, &s) != 0) goto done;
+  if (cut >= 0) {
+    if (cut < (int64_t)s.st_size && ftruncate(fd, (off_t)cut) != 0) goto done;
+  } else if (pread(fd, bytes, sizeof(bytes), s.st_size / 2) > 0) {
+    for (size_t i = 0; i < sizeof(bytes); i++) bytes[i] ^= 0x55;
+    if (pwrite(fd, bytes, sizeof(bytes), s.st_size / 2) < 0) goto done;
+  }
+done:
+  if (fd >= 0) close(fd);
+}
+
+static void die_as_killed(int signal_number) {
+  (void)signal_number;
+  raise(SIGKILL);
+}
+
+void job_output_die_past(int64_t bytes) {
+  struct rlimit limit;
+  struct sigaction action = {.sa_handler = die_as_killed};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGXFSZ, &action, NULL);
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0) return;
+  limit.rlim_cur = (rlim_t)bytes;
+  setrlimit(RLIMIT_FSIZE, &limit);
 }

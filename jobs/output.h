@@ -6,6 +6,7 @@
 #include "rdd/status.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct job_output job_output;
 
@@ -30,7 +31,26 @@ RDD_MUST_CHECK rdd_status job_output_commit(job_output *output, rdd_err *err);
 /* Remove the temporary file and free; NULL is accepted. */
 void job_output_abandon(job_output *output);
 
-/* Remove all registered temporary files on SIGINT, SIGTERM, SIGHUP, then die of the signal.
+/* Remove the temporary files that killed processes left in a folder, of outputs whose names begin with
+ * `prefix`. What somebody is writing stays. Opening an output does so for its own name. */
+void job_output_sweep(const char *folder, const char *prefix);
+
+/* Make a folder, and those above it, where it is missing; it has to be one that can be read and written.
+ * Fails with RDD_EIO, RDD_EUSAGE.                                         Not collective. */
+RDD_MUST_CHECK rdd_status job_make_folder(const char *path, rdd_err *err);
+
+/* Faults on purpose. A finished file is damaged: it ends after `cut` bytes or, where cut < 0, has
+ * other bits in its middle. */
+void job_output_damage(const char *path, int64_t cut);
+
+/* From now on this process is killed when a file that it writes grows past so many bytes, as if the
+ * machine had failed at that moment. */
+void job_output_die_past(int64_t bytes);
+
+/* Remove all registered temporary files, then die of the signal: a handler, or called by one. */
+void job_output_die(int signal_number);
+
+/* Let job_output_die() handle SIGINT, SIGTERM, SIGHUP and SIGUSR1.
  * Ignores SIGXFSZ, so that writing past a limit on file sizes fails like writing to a full disk. */
 void job_output_handle_signals(void);
 
