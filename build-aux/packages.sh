@@ -19,17 +19,36 @@ libcunit1-dev        pkg-config --exists cunit
 TABLE
 }
 
+# What only the tests on a cluster need: SLURM, and the network that they make for it.
+packages_cluster_table() {
+  cat <<'TABLE'
+slurm-wlm            command -v slurmctld && command -v slurmd && command -v sbatch
+munge                command -v munged
+iproute2             command -v ip
+TABLE
+}
+
+# packages_missing TABLE: those of a table that are not there.
 packages_missing() {
-  packages_table | while read -r package probe; do
+  local PATH=$PATH:/usr/sbin:/sbin
+  "$1" | while read -r package probe; do
     eval "$probe" >/dev/null 2>&1 || printf '%s ' "$package"
   done
+}
+
+# packages_install SUDO PACKAGES: with apt-get; SUDO is the words before it, or "".
+packages_install() {
+  # shellcheck disable=SC2086 # both are words
+  $1 env DEBIAN_FRONTEND=noninteractive sh -c '
+    apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@" >/dev/null' \
+    apt-get $2
 }
 
 # Install what is missing with apt-get, as root or through a sudo that asks nothing; else say what to
 # do and return 1.
 packages_ensure() {
-  local missing sudo=()
-  missing=$(packages_missing)
+  local missing sudo=
+  missing=$(packages_missing packages_table)
   [ -n "$missing" ] || return 0
   if ! command -v apt-get >/dev/null; then
     echo "missing, by their Debian names: $missing" >&2
@@ -42,16 +61,24 @@ packages_ensure() {
       echo "ask somebody with root to run: apt-get install $missing" >&2
       return 1
     fi
-    sudo=(sudo -n)
+    sudo='sudo -n'
   fi
   echo "installing: $missing"
-  # shellcheck disable=SC2086 # the packages are words
-  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive sh -c '
-    apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@" >/dev/null' \
-    apt-get $missing || {
+  packages_install "$sudo" "$missing" || {
     echo "apt-get could not install: $missing" >&2
     return 1
   }
-  missing=$(packages_missing)
+  missing=$(packages_missing packages_table)
   [ -z "$missing" ] || { echo "still missing after apt-get: $missing" >&2 && return 1; }
+}
+
+# The same for the tests on a cluster, which are skipped where it does not work: so this never fails.
+# They run as root only, so nothing is installed for anybody else.
+packages_ensure_cluster() {
+  local missing
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
+  missing=$(packages_missing packages_cluster_table)
+  [ -n "$missing" ] || return 0
+  echo "installing, for the tests on a cluster: $missing"
+  packages_install '' "$missing" || echo "apt-get could not install them; those tests will be skipped"
 }

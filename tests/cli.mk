@@ -5,6 +5,7 @@ cli_tests = \
   %D%/cli_golden.sh \
   %D%/cli_movielens.sh \
   %D%/cli_pipeline.sh \
+  %D%/cli_resume.sh \
   %D%/cli_same_bits.sh \
   %D%/cli_signals.sh
 EXTRA_DIST += $(cli_tests) %D%/cli_lib.sh
@@ -28,5 +29,5 @@ EXTRA_PROGRAMS += %D%/model_sum %D%/spark_start
 CLEANFILES += $(EXTRA_PROGRAMS)
 
 %D%/cli_bad.log %D%/cli_formats.log %D%/cli_golden.log %D%/cli_movielens.log \
-%D%/cli_pipeline.log %D%/cli_same_bits.log %D%/cli_signals.log: als$(EXEEXT) $(cli_helpers)
+%D%/cli_pipeline.log %D%/cli_resume.log %D%/cli_same_bits.log %D%/cli_signals.log: als$(EXEEXT) $(cli_helpers)
 check-build: $(cli_helpers)

@@ -15,3 +15,13 @@ tests_jobs_files_unit_LDADD = $(JOB_TEST_LIBS)
 check_PROGRAMS += tests/jobs_generate.unit
 tests_jobs_generate_unit_SOURCES = %D%/jobs_generate.c
 tests_jobs_generate_unit_LDADD = $(JOB_TEST_LIBS)
+
+check_PROGRAMS += tests/jobs_checkpoint.unit
+tests_jobs_checkpoint_unit_SOURCES = %D%/jobs_checkpoint.c
+tests_jobs_checkpoint_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS)
+tests_jobs_checkpoint_unit_LDADD = $(JOB_TEST_LIBS)
+
+check_PROGRAMS += tests/jobs_blocks.unit
+tests_jobs_blocks_unit_SOURCES = %D%/jobs_blocks.c
+tests_jobs_blocks_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS)
+tests_jobs_blocks_unit_LDADD = $(JOB_TEST_LIBS)

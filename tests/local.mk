@@ -35,6 +35,9 @@ TESTS += $(check_PROGRAMS)
 endif
 
 include %D%/cli.mk
+include %D%/gangrun.mk
+include %D%/recovery.mk
+include %D%/cluster.mk
 
 # The scripts look at the archives, so those come first.
 %D%/layering.log: $(noinst_LIBRARIES)
