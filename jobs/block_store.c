@@ -37,39 +37,6 @@ static const char *path_of(const rdd_store *store, const rdd_block *block, char 
   return path;
 }
 
-/* How a type is stored, and how it stands in memory. */
-static hid_t file_type(rdd_type type) {
-  switch (type) {
-  case RDD_INT64:
-    return H5T_STD_I64LE;
-  case RDD_INT32:
-    return H5T_STD_I32LE;
-  case RDD_FLOAT32:
-    return H5T_IEEE_F32LE;
-  case RDD_FLOAT64:
-    return H5T_IEEE_F64LE;
-  case RDD_UTF8:
-    break;
-  }
-  return H5T_STD_U8LE;
-}
-
-static hid_t memory_type(rdd_type type) {
-  switch (type) {
-  case RDD_INT64:
-    return H5T_NATIVE_INT64;
-  case RDD_INT32:
-    return H5T_NATIVE_INT32;
-  case RDD_FLOAT32:
-    return H5T_NATIVE_FLOAT;
-  case RDD_FLOAT64:
-    return H5T_NATIVE_DOUBLE;
-  case RDD_UTF8:
-    break;
-  }
-  return H5T_NATIVE_UINT8;
-}
-
 static const char *length_name(const char *column, char name[NAME]) {
   snprintf(name, NAME, "%.40s_length", column);
   return name;
@@ -88,14 +55,14 @@ static rdd_status write_values(hid_t group, const rdd_field *field, int c, const
   hid_t dataset = H5I_INVALID_HID;
   int64_t at = 0, all = 0;
   for (int64_t b = 0; b < part->batches; b++) all += elements(field->type, &part->batch[b], c);
-  rdd_status st = job_h5_dataset_plain(&dataset, group, field->name, file_type(field->type), all, 0,
+  rdd_status st = job_h5_dataset_plain(&dataset, group, field->name, job_h5_file_type(field->type), all, 0,
                                        CHUNK_ROWS, "values of the column, all batches", NULL, err);
   for (int64_t b = 0; b < part->batches && !st; b++) {
     const rdd_batch *batch = &part->batch[b];
     const char *values = batch->column[c].values;
     int64_t n = elements(field->type, batch, c);
     if (field->type == RDD_UTF8) values += batch->column[c].offsets[0];
-    st = job_h5_write_rows(dataset, memory_type(field->type), at, n, values, err);
+    st = job_h5_write_rows(dataset, job_h5_memory_type(field->type), at, n, values, err);
     at += n;
   }
   return job_h5_dataset_close(dataset, st, err);
@@ -223,7 +190,7 @@ static rdd_status read_all(hid_t where, const char *name, hid_t type, size_t siz
 static rdd_status read_column(hid_t group, const rdd_field *field, int c, image *m, rdd_err *err) {
   char name[NAME];
   int64_t lengths = 0, bytes = 0;
-  rdd_status st = read_all(group, field->name, memory_type(field->type), rdd_type_size(field->type),
+  rdd_status st = read_all(group, field->name, job_h5_memory_type(field->type), rdd_type_size(field->type),
                            &m->values[c], &m->n[c], err);
   if (st) return st;
   if (field->type != RDD_UTF8)

@@ -390,6 +390,39 @@ bool job_h5_shape(hid_t dataset, int64_t dims_out[2]) {
 
 /* ---- Rows ---- */
 
+hid_t job_h5_file_type(rdd_type type) {
+  switch (type) {
+  case RDD_INT64:
+    return H5T_STD_I64LE;
+  case RDD_INT32:
+    return H5T_STD_I32LE;
+  case RDD_FLOAT32:
+    return H5T_IEEE_F32LE;
+  case RDD_FLOAT64:
+    return H5T_IEEE_F64LE;
+  case RDD_UTF8:
+    break;
+  }
+  return H5T_STD_U8LE;
+}
+
+hid_t job_h5_memory_type(rdd_type type) {
+  switch (type) {
+  case RDD_INT64:
+    return H5T_NATIVE_INT64;
+  case RDD_INT32:
+    return H5T_NATIVE_INT32;
+  case RDD_FLOAT32:
+    return H5T_NATIVE_FLOAT;
+  case RDD_FLOAT64:
+    return H5T_NATIVE_DOUBLE;
+  case RDD_UTF8:
+    break;
+  }
+  return H5T_NATIVE_UINT8;
+}
+
+
 /* Move one slab of rows to (source) or from (target) the file; false with the reason in why. */
 static bool move_slab(hid_t dataset, hid_t type, int rank, const hsize_t *start,
                       const hsize_t *count, const void *source, void *target, char why[NAME_SIZE]) {

@@ -5,6 +5,7 @@
 #ifndef JOB_H5_H
 #define JOB_H5_H
 
+#include "rdd/batch.h"
 #include "rdd/status.h"
 
 #include <hdf5.h>
@@ -80,6 +81,11 @@ RDD_MUST_CHECK rdd_status job_h5_write_rows(hid_t dataset, hid_t memory_type, in
                                             int64_t n, const void *data, rdd_err *err);
 RDD_MUST_CHECK rdd_status job_h5_read_rows(hid_t dataset, hid_t memory_type, int64_t first,
                                            int64_t n, void *data, rdd_err *err);
+
+/* HDF5's type for values of a column: in a file (little-endian), and as they stand in memory. utf8 is
+ * bytes. The library's own types: not to be closed. */
+hid_t job_h5_file_type(rdd_type type);
+hid_t job_h5_memory_type(rdd_type type);
 
 /* Give back the strings that reading n rows with job_h5_text_type() allocated; zeroed rows are
  * accepted. */

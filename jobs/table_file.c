@@ -263,35 +263,13 @@ static rdd_status text_finish(job_table_file *f, rdd_err *err) {
 
 /* ---- HDF5 ---- */
 
-/* Types of a column in the file and in memory; text is stored as codes. */
-static hid_t file_type(rdd_type type) {
-  switch (type) {
-  case RDD_INT32:
-    return H5T_STD_I32LE;
-  case RDD_FLOAT32:
-    return H5T_IEEE_F32LE;
-  case RDD_FLOAT64:
-    return H5T_IEEE_F64LE;
-  default:
-    return H5T_STD_I64LE;
-  }
-}
-
-static hid_t memory_type(rdd_type type) {
-  switch (type) {
-  case RDD_INT32:
-    return H5T_NATIVE_INT32;
-  case RDD_FLOAT32:
-    return H5T_NATIVE_FLOAT;
-  case RDD_FLOAT64:
-    return H5T_NATIVE_DOUBLE;
-  default:
-    return H5T_NATIVE_INT64;
-  }
+/* Text is stored as codes. */
+static rdd_type stored_type(rdd_type type) {
+  return type == RDD_UTF8 ? RDD_INT64 : type;
 }
 
 static size_t stored_size(rdd_type type) {
-  return type == RDD_UTF8 ? sizeof(int64_t) : rdd_type_size(type);
+  return rdd_type_size(stored_type(type));
 }
 
 /* The dataset of a column bears its name, but a rating of /ratings is its value. */
@@ -309,7 +287,7 @@ static rdd_status h5_open(job_table_file *f, rdd_err *err) {
     const char *units = strcmp(field->name, "timestamp") ? NULL : "seconds since 1970-01-01 UTC";
     h->pending[c] = rdd_alloc(CHUNK_ROWS, stored_size(field->type));
     if (!h->pending[c]) return rdd_set(err, RDD_ENOMEM, "%s: out of memory", f->path);
-    st = job_h5_dataset(&h->dataset[c], h->group, dataset_name(f, c), file_type(field->type), 0, 0,
+    st = job_h5_dataset(&h->dataset[c], h->group, dataset_name(f, c), job_h5_file_type(stored_type(field->type)), 0, 0,
                         CHUNK_ROWS, f->spec.column_description[c], units, err);
   }
   return st ? job_h5_in_file(err, f->path) : RDD_OK;
@@ -357,7 +335,7 @@ static rdd_status h5_flush(job_table_file *f, rdd_err *err) {
   for (int c = 0; c < f->schema.columns && !st; c++) {
     rdd_type type = f->schema.field[c].type;
     range_add(&h->range[c], type, h->pending[c], h->n_pending);
-    st = job_h5_write_rows(h->dataset[c], memory_type(type), h->written, h->n_pending,
+    st = job_h5_write_rows(h->dataset[c], job_h5_memory_type(stored_type(type)), h->written, h->n_pending,
                            h->pending[c], err);
   }
   if (st) return job_h5_in_file(err, f->path);
