@@ -16,6 +16,7 @@
 
 #include "jobs/cli.h"
 #include "jobs/gangrun_impl.h"
+#include "jobs/leftovers.h"
 #include "jobs/processes.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
@@ -23,7 +24,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -110,16 +110,6 @@ static int lock_dir(const char *dir) {
   }
 }
 
-static int remove_one(const char *path, const struct stat *s, int type, struct FTW *at) {
-  (void)s, (void)type, (void)at;
-  (void)remove(path);
-  return 0;
-}
-
-static void remove_tree(const char *dir) {
-  (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 /* What an attempt that was killed left half-written, and the record of the one before. */
 static void sweep(const char *dir) {
   char path[2 * PATH_MAX];
@@ -136,22 +126,23 @@ static void sweep(const char *dir) {
 }
 
 /* Attempts are counted in the directory and not in the process, because a requeued job goes on where it
- * was. After an end for good counting begins anew, with an empty event log. */
+ * was. After an end for good counting begins anew, with an empty event log. If all of the last attempt was
+ * killed, gangrun too, what it left is swept now. */
 static int first_attempt(const char *dir) {
   char path[PATH_MAX + 16];
   int n = 0;
   job_record r;
-  if (job_record_read(dir, &r) && (r.state == JOB_DONE || r.state == JOB_FAILED)) {
-    snprintf(path, sizeof path, "%s/events", dir);
-    remove_tree(path);
-    return 1;
-  }
   snprintf(path, sizeof path, "%s/attempts", dir);
   FILE *file = fopen(path, "re");
-  if (!file) return 1;
-  if (fscanf(file, "%d", &n) != 1 || n < 0) n = 0;
-  fclose(file);
-  return n + 1;
+  if (file) {
+    if (fscanf(file, "%d", &n) != 1 || n < 0) n = 0;
+    fclose(file);
+    job_leftovers_sweep(dir, n);
+  }
+  if (!job_record_read(dir, &r) || (r.state != JOB_DONE && r.state != JOB_FAILED)) return n + 1;
+  snprintf(path, sizeof path, "%s/events", dir);
+  job_remove_tree(path);
+  return 1;
 }
 
 static bool save_attempt(const char *dir, int number) {
@@ -283,6 +274,7 @@ static int supervise(supervisor *s) {
       return STATUS_IO;
     }
     gangrun_attempt(s, &a);
+    if (!WIFEXITED(a.status)) job_leftovers_sweep(s->dir, number);
     if (judge(s, &a, &status) == END) {
       if (!status && i > 1) gangrun_say("done in attempt %d of %d", i, s->max_attempts);
       return status;
@@ -382,7 +374,7 @@ static int run(const job_args *args, char *const *command) {
   /* what a rerun could use stays */
   bool useless = status == 0 || status == STATUS_USAGE || status == STATUS_DATA ||
                  status == STATUS_NO_INPUT || status == 126 || status == 127;
-  if (useless && !given) remove_tree(s.dir);
+  if (useless && !given) job_remove_tree(s.dir);
   return status;
 }
 

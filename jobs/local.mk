@@ -25,6 +25,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/input_sniff.c \
   %D%/job.c %D%/job.h \
   %D%/json.c %D%/json.h \
+  %D%/leftovers.c %D%/leftovers.h \
   %D%/lines.c \
   %D%/model_file.c %D%/model_file.h \
   %D%/model_read.c \

@@ -8,6 +8,7 @@
 
 #include "jobs/fault.h"
 #include "jobs/json.h"
+#include "jobs/leftovers.h"
 #include "jobs/output.h"
 #include "jobs/record.h"
 #include "jobs/ui.h"
@@ -170,6 +171,7 @@ static void log_start(job_run *run, const char *command_line) {
   job_json_int(json, "ranks", run->comm->size);
   job_json_string(json, "host", run->record.host);
   job_json_int(json, "pid", run->pid);
+  job_leftovers_note(json);
   log_json(run, json);
 }
 

@@ -100,6 +100,28 @@ supervise "" 2 $training -o model.h5 --max-attempts 2 --fault gang,rank=1,iterat
 check "soft errors in all tries of one attempt take the next attempt" eval 'good && launches 2 && says "after 2 attempts.*|a fault on purpose"'
 fresh
 
+# ---- The launcher dies ----
+
+# It cannot clean up what the ranks shared in memory, and nobody else would.
+# shellcheck disable=SC2086
+supervise "" 2 $training -o model.h5 --fault gang,rank=1,iteration=3:hang &
+job=$!
+turns=0
+until grep -qs '"event": "fault"' w/events/attempt-1.rank-1.jsonl || [ $((turns += 1)) -gt 600 ]; do sleep 0.1; done
+told() { sed -n "1s/.*\"$1\": \"\([^\"]*\)\".*/\1/p" w/events/attempt-1.rank-0.jsonl; }
+segments=$(told mpi_segments) session=$(told mpi_session)
+find "${segments%/*}" -maxdepth 1 -name "${segments##*/}*" >"$top/segments_before"
+kill -KILL "${session##*.}"
+wait $job
+status=0 # `check` asks the model and the log
+check "mpirun is killed: same factors" eval 'same_factors model.h5 undisturbed.h5 && launches 2 && says "the launcher died of signal 9 .killed. in iteration 3"'
+if [ -n "$segments" ]; then
+  check "its segments were there, and are swept" \
+    eval '[ "$(grep -c . "$top/segments_before")" -eq 2 ] && [ -z "$(find "${segments%/*}" -maxdepth 1 -name "${segments##*/}*")" ]'
+  check "and its session" absent "$session"
+fi
+fresh
+
 # ---- Errors that would come again ----
 
 # shellcheck disable=SC2086

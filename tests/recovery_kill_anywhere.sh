@@ -89,9 +89,9 @@ while read -r ranks moment; do
   wait $!
   before=$(found_in "$folder")
   complaints=$complaints$(whole_or_absent "$folder")
-  # What mpirun had for itself nobody else knows of, so it stays.
-  rm -rf "$folder/tmp" "$folder/shm"
-  mkdir "$folder/tmp" "$folder/shm"
+  # What mpirun had for itself nobody knows of before a rank has told; later the next gangrun sweeps it.
+  [ "$(events "$folder" job-started)" -gt 0 ] || rm -rf "$folder/tmp" "$folder/shm"
+  mkdir -p "$folder/tmp" "$folder/shm"
   supervise "$folder"
   complaints=$complaints$(
     recovered "$folder"
