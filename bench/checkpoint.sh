@@ -1,20 +1,19 @@
 #!/bin/bash
-# What checkpoints cost, and what a crash costs with them, on the reference problem R20 at k = 64 with a
-# checkpoint after each iteration. Prints two Markdown tables. From the build directory:
+# What checkpoints cost on the reference problem R20 at k = 64 with a checkpoint after each iteration. Prints
+# a Markdown table. From the build directory:
 #   BUILD=$PWD ../bench/checkpoint.sh
 #
-# 1. Runs with and without checkpoints take turns. From the event log: the time from one iteration's end to
-#    the next one's, which holds all that a checkpoint costs; and, since other work on the machine drowns
-#    so little, the two parts of the cost by themselves: how long the ranks stand still (waiting for the
-#    one before, the copy, the fork), and the CPU time of the writer, which it takes from them where all
-#    cores are busy.
-# 2. gangrun with rank 0 killed in iteration t, against the same run undisturbed.
+# Runs with and without checkpoints take turns. From the event log: the time from one iteration's end to
+# the next one's, which holds all that a checkpoint costs; and, since other work on the machine drowns
+# so little, the two parts of the cost by themselves: how long the ranks stand still (waiting for the
+# one before, the copy, the fork), and the CPU time of the writer, which it takes from them where all
+# cores are busy.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$PWD}
 als=$build/als
 work=${BENCH_DIR:-$build/bench-run}
-ranks=${RANKS:-2} k=${K:-64} iterations=${ITERATIONS:-8} rounds=${ROUNDS:-3} kill_at=${KILL_AT:-6}
+ranks=${RANKS:-2} k=${K:-64} iterations=${ITERATIONS:-8} rounds=${ROUNDS:-3}
 ratings=${RATINGS:-20000000} users=${USERS:-138000} items=${ITEMS:-27000}
 # shellcheck source=build-aux/mpi-env.sh
 . "$here/../build-aux/mpi-env.sh"
@@ -62,19 +61,3 @@ print("|---|---|---|---|---|---|---|---|")
 print(f"| {ratings} | {k} | {ranks} | {a:.2f} ({best:.2f}) | {b:.2f} ({min(s for s, _ in with_):.2f}) "
       f"| {still:.4f} | {cpu:.3f} | {100 * cost / best:.1f} % |")
 PY
-echo
-
-# supervised DIR [OPTION]...: seconds of a run under gangrun.
-supervised() {
-  local dir=$1 start
-  shift
-  rm -rf "$dir"
-  start=$(date +%s.%N)
-  "$build/gangrun" --work-dir "$dir" "${train[@]}" --checkpoint-interval 1 "$@" >&2
-  echo "$(date +%s.%N) $start" | awk '{ printf "%.2f", $1 - $2 }'
-}
-echo "| run under gangrun, $iterations iterations | s |"
-echo "|---|---|"
-echo "| undisturbed | $(supervised "$work/log-whole") |"
-echo "| rank 0 killed in iteration $kill_at | $(supervised "$work/log-killed" --fault "gang,rank=0,iteration=$kill_at,side=users:kill") |"
-echo "| killed, without checkpoints | $(supervised "$work/log-lost" --checkpoint-interval -1 --fault "gang,rank=0,iteration=$kill_at,side=users:kill") |"

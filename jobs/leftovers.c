@@ -1,14 +1,13 @@
 /* What a killed mpirun leaves. See leftovers.h. */
 #include "jobs/leftovers.h"
 
+#include "jobs/processes.h"
 #include "jobs/record.h"
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <ftw.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +73,7 @@ static bool is_ours(const char *path, mode_t type) {
 static bool launcher_is_gone(const char *session) {
   const char *number = strrchr(session, '.');
   if (!number || !isdigit((unsigned char)number[1])) return false;
-  return kill((pid_t)atoi(number + 1), 0) != 0 && errno == ESRCH;
+  return !job_process_lives((pid_t)atoi(number + 1));
 }
 
 /* Give each name in `dir` that begins with `prefix` to fn, until it says that this is enough. */

@@ -31,6 +31,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/model_read.c \
   %D%/number.c %D%/number.h \
   %D%/output.c %D%/output.h \
+  %D%/processes.c %D%/processes.h \
   %D%/read_h5.c \
   %D%/read_text.c \
   %D%/record.c %D%/record.h \
@@ -45,6 +46,5 @@ als_CPPFLAGS = $(AM_CPPFLAGS)
 als_LDADD = $(JOB_LIBS)
 
 # The supervisor links neither MPI nor HDF5: it has to live where they do not.
-gangrun_SOURCES = %D%/gangrun.c %D%/gangrun_attempt.c %D%/gangrun_impl.h \
-  %D%/processes.c %D%/processes.h
+gangrun_SOURCES = %D%/gangrun.c %D%/gangrun_attempt.c %D%/gangrun_impl.h
 gangrun_LDADD = %D%/libjobs.a $(RDD_LIBS) -lm

@@ -64,6 +64,15 @@ static bool read_process(pid_t pid, process *out) {
   return true;
 }
 
+static bool is_dead(const process *p) {
+  return p->state == 'Z' || p->state == 'X';
+}
+
+bool job_process_lives(pid_t pid) {
+  process p;
+  return read_process(pid, &p) && !is_dead(&p);
+}
+
 static bool append(process_list *list, const process *p) {
   if (list->n == list->room) {
     int room = 2 * list->room + 64;
@@ -125,7 +134,7 @@ static int signal_descendants(process_list *list, int signal_number) {
   list_processes(list);
   for (int i = 0; i < list->n; i++) {
     const process *p = &list->p[i];
-    if (!p->below || p->state == 'Z' || p->state == 'X') continue;
+    if (!p->below || is_dead(p)) continue;
     alive++;
     if (signal_number) signal_process(p, signal_number);
   }

@@ -9,6 +9,9 @@
  * False with errno where the kernel cannot. */
 bool job_processes_adopt(void);
 
+/* Does a process of this number live? One that is dead and not reaped does not. */
+bool job_process_lives(pid_t pid);
+
 /* Told of each child that is reaped, with the status of waitpid(). */
 typedef void (*job_reaped_fn)(void *arg, pid_t pid, int status);
 

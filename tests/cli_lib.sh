@@ -8,6 +8,7 @@
 #   finish                  the plan and the exit status
 set -u
 build=$(cd "${top_builddir:-.}" && pwd) || exit 99
+top_srcdir=$(cd "${top_srcdir:-.}" && pwd) || exit 99 # the tests work in another folder
 als=$build/als
 mpiexec=${MPIEXEC:-mpirun}
 time_limit=60 # s for a run; one that takes longer hangs, which is a failure

@@ -7,7 +7,7 @@
 #   $held                    for $OPTIONS: rank 1 stops in iteration 11 of the first attempt, so that a
 #                            job is in mid-run for sure, however fast the machine is
 . "${top_srcdir:-.}/tests/cli_lib.sh"
-scripts=$(cd "$OLDPWD" && cd "${top_srcdir:-.}" && pwd)/jobs/slurm
+scripts=$top_srcdir/jobs/slurm
 program=${scripts%/jobs/slurm}/tests/cluster/cluster
 sum=$(helper model_sum)
 

@@ -486,7 +486,8 @@ static void test_attempts_end(rdd_comm *comm) {
 }
 
 static void test_some_errors_stay(rdd_comm *comm) {
-  static const rdd_status stays[] = {RDD_EUSAGE, RDD_EDATA, RDD_ENOINPUT, RDD_ESINGULAR, RDD_ETASK};
+  static const rdd_status stays[] = {RDD_EUSAGE, RDD_EDATA,     RDD_ENOINPUT,
+                                     RDD_EIO,    RDD_ESINGULAR, RDD_ETASK};
   for (size_t i = 0; i < sizeof stays / sizeof *stays; i++) {
     story told = {0};
     flaky f = {.status = stays[i], .good = MANY};

@@ -53,4 +53,11 @@ check-unit:
 	@units=; for t in $(TESTS); do case $$t in *.unit) units="$$units $$t";; esac; done; \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
 
-.PHONY: check-build check-programs check-unit
+
+# Those in which ranks are threads: there is nothing for the thread sanitizer in the others.
+check-threads:
+	@units=; for t in $(TESTS); do case $$t in *_threads.unit|*/rdd_comm.unit|*/jobs_input.unit) \
+	  units="$$units $$t";; esac; done; \
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
+
+.PHONY: check-build check-programs check-unit check-threads

@@ -2,10 +2,7 @@
 # Every option that --help tells is in the man page, and every one of the man page exists.
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
-case ${top_srcdir:-.} in
-  /*) man=$top_srcdir/man ;;
-  *) man=$OLDPWD/${top_srcdir:-.}/man ;;
-esac
+man=$top_srcdir/man
 
 : >"$stdout" >"$stderr"
 # told_options: those that a table of --help has, without those that its texts mention.

@@ -12,12 +12,9 @@ TESTS += $(recovery_tests)
 
 # More of the same than make check has time for. SEED and ROUNDS, or POINTS, may be given.
 recovery_run = $(AM_TESTS_ENVIRONMENT) $(SHELL) $(srcdir)/tests
-recovery: als$(EXEEXT) gangrun$(EXEEXT) $(cli_helpers)
-	@$(recovery_run)/recovery_tasks.sh
-	@RECOVERY=all; export RECOVERY; $(recovery_run)/recovery_matrix.sh
 chaos: als$(EXEEXT) gangrun$(EXEEXT) $(cli_helpers)
 	@$(recovery_run)/chaos
 kill-anywhere: als$(EXEEXT) gangrun$(EXEEXT) $(cli_helpers)
 	@POINTS=$${POINTS:-200}; export POINTS; $(recovery_run)/recovery_kill_anywhere.sh
 
-.PHONY: recovery chaos kill-anywhere
+.PHONY: chaos kill-anywhere
