@@ -10,6 +10,7 @@
 #include "jobs/checkpoint.h"
 #include "jobs/input.h"
 #include "jobs/job.h"
+#include "jobs/memory_use.h"
 #include "jobs/model_file.h"
 #include "jobs/output.h"
 #include "jobs/save.h"
@@ -18,6 +19,7 @@
 #include "mpi_bridge/gang.h"
 #include "rdd/memory.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -57,6 +59,10 @@ static const job_option options[] = {
 /* Damping of the biases, in ratings; a row with that many is believed half. */
 static const double bias_reg = 5;
 
+/* What each rank tells of its memory: partitions it was given, peak after the hand-off, and after the
+ * last iteration. */
+enum { MEMORIES = 3 };
+
 typedef struct training {
   job *j;
   const char *path, *inputs, *init_path;
@@ -71,6 +77,9 @@ typedef struct training {
   int max_attempts;
 
   /* one try of the gang */
+  int64_t partition_bytes; /* that this rank was given */
+  job_memory_use handed;   /* this rank's memory when the hand-off is done */
+  int64_t *memory;         /* [ranks][MEMORIES] bytes */
   als_model *model;
   als_problem problem;
   als_side test;
@@ -259,9 +268,34 @@ static rdd_status write_model(training *t, rdd_comm *comm, rdd_err *err) {
   return st;
 }
 
+/* An event of the log: this rank's memory so far. Not collective. */
+static void log_memory(const training *t, const char *after, const job_memory_use *use) {
+  job_run_log(t->j->run,
+              "\"event\": \"memory\", \"after\": \"%s\", \"partitions\": %" PRId64
+              ", \"peak\": %" PRId64 ", \"anonymous\": %" PRId64 ", \"shared\": %" PRId64,
+              after, t->partition_bytes, use->peak, use->anonymous, use->shared);
+}
+
+/* Every rank's memory, before the model is written: after that all that is left is to tell. Collective. */
+static void gather_memory(training *t, rdd_comm *comm) {
+  job_memory_use now = job_memory_now();
+  log_memory(t, "training", &now);
+  const int64_t own[MEMORIES] = {t->partition_bytes, t->handed.peak, now.peak};
+  rdd_allgather(comm, own, sizeof own, t->memory);
+}
+
+static void report_memory(const training *t, int ranks, double *scratch) {
+  static const char *const key[MEMORIES] = {"partition_bytes", "peak_memory_hand_off",
+                                            "peak_memory"};
+  for (int i = 0; i < MEMORIES; i++) {
+    for (int r = 0; r < ranks; r++) scratch[r] = (double)t->memory[r * MEMORIES + i];
+    job_json_reals(t->j->result, key[i], scratch, ranks);
+  }
+}
+
 static rdd_status report(training *t, rdd_comm *comm, rdd_err *err) {
   int n = t->iterations;
-  double *values = rdd_alloc((size_t)n + 1, sizeof *values);
+  double *values = rdd_alloc((size_t)(n > comm->size ? n : comm->size), sizeof *values);
   if (!values) return rdd_set(err, RDD_ENOMEM, "out of memory for the report");
   job_json *json = t->j->result;
   double total = job_now() - t->started, iterating = 0;
@@ -286,6 +320,7 @@ static rdd_status report(training *t, rdd_comm *comm, rdd_err *err) {
   job_json_int(json, "threads", t->j->threads);
   job_json_int(json, "resumed_from", t->resumed);
   job_json_string(json, "model", t->path);
+  report_memory(t, comm->size, values);
   rdd_free(values);
   job_say("model: %s, %d iteration%s in %s, %s in all", t->path, n, n == 1 ? "" : "s",
           job_seconds_text(iterating), job_seconds_text(total));
@@ -319,7 +354,8 @@ static rdd_status fit(training *t, rdd_comm *comm, rdd_err *err) {
   const als_hooks hooks = {before_half_step, after_iteration, t};
   rdd_status st = RDD_OK;
   t->history = rdd_calloc((size_t)t->params.max_iter + 1, sizeof *t->history);
-  if (!t->history) st = rdd_set(err, RDD_ENOMEM, "out of memory for the history");
+  t->memory = rdd_calloc((size_t)comm->size, MEMORIES * sizeof *t->memory);
+  if (!t->history || !t->memory) st = rdd_set(err, RDD_ENOMEM, "out of memory for the history");
   st = rdd_agree(comm, st, err);
   if (!st) st = resume(t, comm, err);
   if (!st && t->checkpoints && t->resumed < t->params.max_iter && stop_asked(t, comm))
@@ -331,6 +367,12 @@ static rdd_status fit(training *t, rdd_comm *comm, rdd_err *err) {
   return st;
 }
 
+static void weigh_partitions(training *t, rdd_parts *const *parts) {
+  t->partition_bytes = 0;
+  for (int i = 0; i < 2 && t->input[i]; i++)
+    for (int64_t p = 0; p < parts[i]->n; p++) t->partition_bytes += (int64_t)parts[i]->part[p].size;
+}
+
 /* One try of the gang. Every rank runs this, and all leave it together; what it made is gone then, so
  * that another try finds a clean place. The model's final name is taken as the last act but one: all
  * that comes after it is removing what is not needed any more. */
@@ -340,11 +382,15 @@ static rdd_status train(gang *g, rdd_parts *const *parts, void *arg, rdd_err *er
   rdd_status st = RDD_OK;
   if (gang_attempt(g) == 1) st = check_records(t, comm, parts, err);
   if (!st) st = enter_phase(t, comm, "hand-off", 0, err);
+  weigh_partitions(t, parts);
   if (!st) st = start_model(t, comm, parts[0], err);
   if (!st) st = build_problem(t, comm, parts, err);
   if (st) goto done;
+  t->handed = job_memory_now();
+  log_memory(t, "hand-off", &t->handed);
   describe_run(t, comm);
   st = fit(t, comm, err);
+  if (!st) gather_memory(t, comm);
   if (!st) st = write_model(t, comm, err);
   if (!st) st = report(t, comm, err);
   if (!st && t->checkpoints && !t->keep_checkpoints) job_checkpoints_remove(t->checkpoints);
@@ -353,6 +399,8 @@ done:
   t->checkpoints = NULL;
   rdd_free(t->history);
   t->history = NULL;
+  rdd_free(t->memory);
+  t->memory = NULL;
   for (int side = 0; side < 2; side++) als_side_reset(&t->problem.side[side]);
   als_side_reset(&t->test);
   t->problem.test = NULL;

@@ -1,10 +1,13 @@
-/* Sorted distinct ids over all ranks: a sample sort.
+/* Sorted distinct ids over all ranks, no rank with all of them but in the shared table.
  *
- *   each rank: hash set of its own ids -> sorted run -> cut at splitters that all ranks agree on
- *   alltoallv: range r of every run goes to rank r, which sorts and drops duplicates
- *   scan:      rank r's slice of the shared table begins where the ranks before it end
+ *   rounds:  each rank gathers a bounded set of the ids in its partitions, and sends each to the rank
+ *            that its hash names; that rank keeps the distinct ones: its share of all
+ *   once:    each rank sorts its share and cuts it at splitters that all agree on; range r of every
+ *            share goes to rank r, which sorts again
+ *   table:   rank r's slice of the shared table begins where those of the ranks before it end
  *
- * The table is the sorted set whatever the splitters were, so the sampling need not be clever. */
+ * Beside the table a rank holds one round and two shares. The table is the sorted set whatever the
+ * rounds and the splitters were. */
 #include "mllib/ids.h"
 
 #include "mllib/ids_impl.h"
@@ -17,47 +20,88 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Keys: an id of either type ---- */
+enum { DEFAULT_MOST = 1 << 18, SAMPLES = 16, RADIX_MIN = 256 };
+
+/* ---- A set of ids, which owns its texts ---- */
+
+typedef struct id_set {
+  als_map map; /* id -> 0, 1, ... in order of arrival */
+  int64_t n;
+  int64_t *at; /* utf8: [room] see als_map */
+  char *bytes;
+  int64_t room, n_bytes, bytes_room;
+} id_set;
+
+static void set_reset(id_set *set) {
+  als_map_reset(&set->map);
+  rdd_free(set->at);
+  rdd_free(set->bytes);
+  *set = (id_set){0};
+}
+
+static void set_clear(id_set *set) {
+  als_map_clear(&set->map);
+  set->n = set->n_bytes = 0;
+}
+
+/* Room for `more` elements behind n; half as much again, so that growing is cheap on the whole. */
+static bool reserve(void **array, size_t width, int64_t n, int64_t more, int64_t *room) {
+  if (*array && n + more <= *room) return true;
+  int64_t wanted = n + more + *room / 2 + 64;
+  void *bigger = rdd_realloc(*array, (size_t)wanted, width);
+  if (!bigger) return false;
+  *array = bigger;
+  *room = wanted;
+  return true;
+}
+
+static bool set_put_text(id_set *set, const char *text, uint32_t length) {
+  void *at = set->at, *bytes = set->bytes;
+  bool ok = reserve(&at, sizeof *set->at, set->n, 1, &set->room);
+  ok = ok && reserve(&bytes, 1, set->n_bytes, length, &set->bytes_room);
+  set->map.at = set->at = at;
+  set->map.bytes = set->bytes = bytes;
+  if (!ok) return false;
+  set->at[set->n] = set->n_bytes;
+  memcpy(set->bytes + set->n_bytes, text, length);
+  set->n_bytes += length;
+  return true;
+}
+
+static rdd_status too_many(int64_t n, rdd_err *err) {
+  return rdd_set(err, RDD_EUSAGE,
+                 "%" PRId64 " distinct ids on one side; dense indices allow fewer than %" PRId64, n,
+                 (int64_t)UINT32_MAX);
+}
+
+static rdd_status set_add(id_set *set, const als_keys *keys, rdd_err *err) {
+  als_map_fetch(&set->map, keys);
+  for (int i = 0; i < keys->n; i++) {
+    if (als_keys_repeat(keys, i) || als_map_find(&set->map, keys, i) >= 0) continue;
+    if (set->n + 1 >= (int64_t)UINT32_MAX) return too_many(set->n + 1, err);
+    bool ok = als_map_grow(&set->map);
+    if (ok && keys->text[i]) ok = set_put_text(set, keys->text[i], keys->length[i]);
+    if (!ok)
+      return rdd_set(err, RDD_ENOMEM,
+                     "out of memory for the distinct ids of a rank (%" PRId64 " so far)", set->n);
+    als_map_put(&set->map, keys, i, set->n++);
+  }
+  return RDD_OK;
+}
+
+/* ---- Runs: ids in an array, on their way from rank to rank ---- */
 
 typedef struct key {
-  const char *text; /* utf8: borrowed bytes, never NULL; int64: NULL */
-  int64_t value;    /* utf8: their number; int64: the id */
+  uint64_t word;    /* see ids_impl.h */
+  const char *text; /* utf8: borrowed, never NULL; int64: NULL */
+  uint32_t length;
+  int32_t target; /* the rank that it goes to */
 } key;
-
-static int text_compare(const char *a, int64_t a_length, const char *b, int64_t b_length) {
-  int order = memcmp(a, b, (size_t)(a_length < b_length ? a_length : b_length));
-  if (order != 0) return order;
-  return (a_length > b_length) - (a_length < b_length);
-}
-
-static int key_compare(const void *a, const void *b) {
-  const key *x = a, *y = b;
-  if (x->text) return text_compare(x->text, x->value, y->text, y->value);
-  return (x->value > y->value) - (x->value < y->value);
-}
-
-static bool key_same(key a, key b) {
-  if (a.value != b.value) return false;
-  return !a.text || memcmp(a.text, b.text, (size_t)a.value) == 0;
-}
-
-static uint64_t key_hash(key k) {
-  return k.text ? rdd_hash_bytes(k.text, (size_t)k.value) : rdd_mix64((uint64_t)k.value);
-}
-
-static key key_at(rdd_type type, const rdd_column *column, int64_t row) {
-  if (type == RDD_INT64) return (key){NULL, ((const int64_t *)column->values)[row]};
-  int32_t begin = column->offsets[row];
-  const char *text = column->values ? (const char *)column->values + begin : "";
-  return (key){text, column->offsets[row + 1] - begin};
-}
-
-/* ---- Runs: sorted keys, and the bytes that their texts point into ---- */
 
 typedef struct run {
   key *key;
   int64_t n;
-  char *bytes; /* NULL where the texts are borrowed from partitions */
+  char *bytes; /* what the texts point into, or NULL where that is a set's */
 } run;
 
 static void run_reset(run *r) {
@@ -66,134 +110,263 @@ static void run_reset(run *r) {
   *r = (run){0};
 }
 
-static void run_sort_unique(run *r) {
-  if (r->n == 0) return;
-  qsort(r->key, (size_t)r->n, sizeof(key), key_compare);
-  int64_t n = 1;
-  for (int64_t i = 1; i < r->n; i++)
-    if (!key_same(r->key[i], r->key[n - 1])) r->key[n++] = r->key[i];
-  r->n = n;
+static rdd_status run_alloc(run *r, int64_t n, rdd_err *err) {
+  r->key = rdd_alloc((size_t)n, sizeof *r->key);
+  return r->key ? RDD_OK : rdd_set(err, RDD_ENOMEM, "out of memory for %" PRId64 " ids", n);
 }
 
-/* On the wire: int64 as 8 bytes; text as 8 bytes of length, then the bytes. */
-static int64_t packed_size(key k) {
-  return (int64_t)sizeof(int64_t) + (k.text ? k.value : 0);
+static int key_compare(const void *a, const void *b) {
+  const key *x = a, *y = b;
+  if (x->word != y->word) return x->word < y->word ? -1 : 1;
+  return x->text ? als_text_compare(x->text, x->length, y->text, y->length) : 0;
 }
 
-static char *pack(char *out, key k) {
-  memcpy(out, &k.value, sizeof k.value);
-  out += sizeof k.value;
-  if (k.text) {
-    memcpy(out, k.text, (size_t)k.value);
-    out += k.value;
-  }
-  return out;
-}
-
-/* Read the keys in r->bytes into r->key. */
-static rdd_status unpack(run *r, rdd_type type, int64_t bytes, rdd_err *err) {
-  bool is_text = type == RDD_UTF8;
-  for (int pass = 0; pass < 2; pass++) {
-    int64_t n = 0;
-    for (int64_t at = 0; at < bytes; n++) {
-      key k = {NULL, 0};
-      memcpy(&k.value, r->bytes + at, sizeof k.value);
-      at += (int64_t)sizeof k.value;
-      if (is_text) {
-        k.text = r->bytes + at;
-        at += k.value;
-      }
-      if (pass == 1) r->key[n] = k;
+/* The ids of a set, in no special order, each with the rank that its hash names; their texts stay the
+ * set's. */
+static rdd_status list(const id_set *set, rdd_type type, int ranks, run *out, rdd_err *err) {
+  rdd_status st = run_alloc(out, set->n, err);
+  if (st) return st;
+  for (uint64_t i = 0; i < set->map.slots; i++) {
+    const als_slot *slot = &set->map.slot[i];
+    if (!slot->number1) continue;
+    key k = {.word = slot->word, .length = slot->length};
+    uint64_t hash = als_slot_hash(slot) >> 32; /* maps use the low bits */
+    k.target = (int32_t)(hash * (uint64_t)ranks >> 32);
+    if (type == RDD_UTF8) {
+      k.text = set->bytes + set->at[slot->number1 - 1];
+      k.word = als_text_word(k.text, k.length);
     }
-    r->n = n;
-    if (pass == 1) break;
-    r->key = rdd_alloc((size_t)n, sizeof(key));
-    if (!r->key) return rdd_set(err, RDD_ENOMEM, "out of memory for %" PRId64 " ids", n);
+    out->key[out->n++] = k;
   }
   return RDD_OK;
 }
 
-/* ---- The ids of this rank's partitions ---- */
-
-typedef struct key_set {
-  key *slot;
-  uint8_t *full;
-  uint64_t slots; /* a power of two */
-  int64_t n;
-} key_set;
-
-static void set_put(key_set *set, key k) {
-  uint64_t i = key_hash(k) & (set->slots - 1);
-  while (set->full[i]) {
-    if (key_same(set->slot[i], k)) return;
-    i = (i + 1) & (set->slots - 1);
-  }
-  set->slot[i] = k;
-  set->full[i] = 1;
-  set->n++;
-}
-
-static bool set_grow(key_set *set) {
-  key_set bigger = {.slots = set->slots ? 2 * set->slots : 1024};
-  bigger.slot = rdd_alloc(bigger.slots, sizeof(key));
-  bigger.full = rdd_calloc(bigger.slots, 1);
-  bool ok = bigger.slot && bigger.full;
-  if (ok) {
-    for (uint64_t i = 0; i < set->slots; i++)
-      if (set->full[i]) set_put(&bigger, set->slot[i]);
-  }
-  key_set *old = ok ? set : &bigger;
-  rdd_free(old->slot);
-  rdd_free(old->full);
-  if (ok) *set = bigger;
-  return ok;
-}
-
-static bool set_add_batch(key_set *set, rdd_type type, const rdd_batch *batch, int column) {
-  key last = {0};
-  for (int64_t row = 0; row < batch->rows; row++) {
-    key k = key_at(type, &batch->column[column], row);
-    if (row > 0 && key_same(k, last)) continue; /* files are often sorted by user */
-    last = k;
-    if ((uint64_t)set->n * 2 >= set->slots && !set_grow(set)) return false;
-    set_put(set, k);
-  }
-  return true;
-}
-
-static rdd_status distinct_here(const rdd_parts *parts, int column, run *out, rdd_err *err) {
-  rdd_type type = parts->schema.field[column].type;
-  rdd_status st = RDD_OK;
-  key_set set = {0};
-  for (int64_t p = 0; p < parts->n; p++) {
-    const rdd_part *part = &parts->part[p];
-    for (int64_t b = 0; b < part->batches; b++) {
-      if (set_add_batch(&set, type, &part->batch[b], column)) continue;
-      st = rdd_set(err, RDD_ENOMEM,
-                   "out of memory for the distinct ids of a rank (%" PRId64 " so far)", set.n);
-      goto done;
+/* Bytes of the words from the lowest, skipping those that all share. */
+static void sort_words(key *from, key *to, int64_t n) {
+  int64_t count[8][256] = {{0}};
+  key *home = from;
+  for (int64_t i = 0; i < n; i++)
+    for (int b = 0; b < 8; b++) count[b][from[i].word >> (8 * b) & 255]++;
+  for (int b = 0; b < 8; b++) {
+    int64_t sum = 0;
+    if (count[b][from[0].word >> (8 * b) & 255] == n) continue;
+    for (int v = 0; v < 256; v++) {
+      int64_t here = count[b][v];
+      count[b][v] = sum;
+      sum += here;
     }
+    for (int64_t i = 0; i < n; i++) to[count[b][from[i].word >> (8 * b) & 255]++] = from[i];
+    key *swap = from;
+    from = to;
+    to = swap;
   }
-  /* The set's own slots become the run: move the full ones to the front. */
-  for (uint64_t i = 0; i < set.slots; i++)
-    if (set.full[i]) set.slot[out->n++] = set.slot[i];
-  out->key = set.slot;
-  set.slot = NULL;
-  run_sort_unique(out);
-done:
-  rdd_free(set.slot);
-  rdd_free(set.full);
+  if (from != home) memcpy(home, from, (size_t)n * sizeof *home);
+}
+
+static rdd_status run_sort(run *r, rdd_err *err) {
+  if (r->n < RADIX_MIN) {
+    if (r->n > 1) qsort(r->key, (size_t)r->n, sizeof *r->key, key_compare);
+    return RDD_OK;
+  }
+  key *scratch = rdd_alloc((size_t)r->n, sizeof *scratch);
+  if (!scratch) return rdd_set(err, RDD_ENOMEM, "out of memory to sort %" PRId64 " ids", r->n);
+  sort_words(r->key, scratch, r->n);
+  rdd_free(scratch);
+  /* texts that begin alike */
+  for (int64_t i = 0, end; r->key[0].text && i < r->n; i = end) {
+    for (end = i + 1; end < r->n && r->key[end].word == r->key[i].word; end++) continue;
+    if (end - i > 1) qsort(r->key + i, (size_t)(end - i), sizeof *r->key, key_compare);
+  }
+  return RDD_OK;
+}
+
+/* On the wire: the word of an integer; the length of a text as 8 bytes, then the text. */
+static int64_t packed_size(const key *k) {
+  return (int64_t)sizeof(uint64_t) + k->length;
+}
+
+static char *pack(char *out, const key *k) {
+  uint64_t head = k->text ? k->length : k->word;
+  memcpy(out, &head, sizeof head);
+  if (k->text) memcpy(out + sizeof head, k->text, k->length);
+  return out + packed_size(k);
+}
+
+/* The next keys of a packed run, as many as a block holds. */
+static const char *unpack(als_keys *keys, rdd_type type, const char *at, const char *end) {
+  als_keys_clear(keys);
+  while (at < end && keys->n < ALS_KEY_BLOCK) {
+    uint64_t head;
+    memcpy(&head, at, sizeof head);
+    at += sizeof head;
+    if (type == RDD_INT64) {
+      als_keys_add_word(keys, head);
+      continue;
+    }
+    als_keys_add_text(keys, at, (uint32_t)head);
+    at += head;
+  }
+  return at;
+}
+
+/* All keys in r->bytes. */
+static rdd_status unpack_run(run *r, rdd_type type, int64_t bytes, rdd_err *err) {
+  const char *end = r->bytes + bytes;
+  als_keys keys;
+  int64_t n = 0;
+  for (const char *at = r->bytes; at < end; n++) {
+    uint64_t head;
+    memcpy(&head, at, sizeof head);
+    at += sizeof head + (type == RDD_UTF8 ? head : 0);
+  }
+  rdd_status st = run_alloc(r, n, err);
+  for (const char *at = r->bytes; at < end && !st;) {
+    at = unpack(&keys, type, at, end);
+    for (int i = 0; i < keys.n; i++)
+      r->key[r->n++] = (key){keys.word[i], keys.text[i], keys.length[i], 0};
+  }
   return st;
 }
 
-/* ---- Cutting all runs at the same places ---- */
+/* Send every key to its target.                                            Collective.
+ *   bytes_out  [out] packed keys that came here; free with rdd_free() */
+static rdd_status exchange(rdd_comm *comm, const run *r, char **bytes_out, int64_t *n_bytes_out,
+                           rdd_err *err) {
+  int size = comm->size;
+  rdd_status st = RDD_OK;
+  char *send = NULL, *recv = NULL;
+  int64_t send_total = 0, recv_total = 0;
+  int64_t *counts = rdd_calloc((size_t)size, 4 * sizeof *counts);
+  if (!counts) st = rdd_set(err, RDD_ENOMEM, "out of memory for an exchange of ids");
+  st = rdd_agree(comm, st, err);
+  if (st) goto done;
+  int64_t *send_n = counts, *send_at = send_n + size, *recv_n = send_at + size,
+          *recv_at = recv_n + size;
+  for (int64_t i = 0; i < r->n; i++) send_n[r->key[i].target] += packed_size(&r->key[i]);
+  rdd_alltoall(comm, send_n, recv_n);
+  for (int i = 0; i < size; i++) {
+    send_at[i] = send_total;
+    recv_at[i] = recv_total;
+    send_total += send_n[i];
+    recv_total += recv_n[i];
+  }
+  send = rdd_alloc((size_t)send_total, 1);
+  recv = rdd_alloc((size_t)recv_total, 1);
+  if (!send || !recv) st = rdd_set(err, RDD_ENOMEM, "out of memory for an exchange of ids");
+  st = rdd_agree(comm, st, err);
+  if (st) goto done;
+  for (int64_t i = 0; i < r->n; i++) {
+    int64_t *at = &send_at[r->key[i].target];
+    *at = pack(send + *at, &r->key[i]) - send;
+  }
+  for (int i = 0; i < size; i++) send_at[i] -= send_n[i]; /* back to the beginnings */
+  rdd_alltoallv(comm, send, send_n, send_at, recv, recv_n, recv_at);
+  *bytes_out = recv;
+  *n_bytes_out = recv_total;
+  recv = NULL;
+done:
+  rdd_free(counts);
+  rdd_free(send);
+  rdd_free(recv);
+  return st;
+}
 
-/* A regular sample of every rank's run, sorted, on every rank. */
-static rdd_status gather_samples(rdd_comm *comm, const run *local, rdd_type type, run *samples,
+/* ---- Rounds: each id to the rank that its hash names ---- */
+
+typedef struct cursor {
+  const rdd_parts *parts;
+  int column;
+  int64_t part, batch, row;
+} cursor;
+
+/* The keys of the next rows; false at the end. */
+static bool next_keys(cursor *c, als_keys *keys) {
+  for (; c->part < c->parts->n; c->part++, c->batch = 0) {
+    const rdd_part *part = &c->parts->part[c->part];
+    for (; c->batch < part->batches; c->batch++, c->row = 0) {
+      const rdd_batch *batch = &part->batch[c->batch];
+      int64_t left = batch->rows - c->row;
+      if (left == 0) continue;
+      als_keys_of_column(keys, c->parts->schema.field[c->column].type, &batch->column[c->column],
+                         c->row, left < ALS_KEY_BLOCK ? (int)left : ALS_KEY_BLOCK);
+      c->row += keys->n;
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Add rows until the set has `most` ids or the rows end. */
+static rdd_status add_rows(id_set *set, cursor *c, int64_t most, rdd_err *err) {
+  als_keys keys;
+  rdd_status st = RDD_OK;
+  while (!st && set->n < most && next_keys(c, &keys)) st = set_add(set, &keys, err);
+  return st;
+}
+
+static rdd_status add_packed(id_set *set, rdd_type type, const char *at, int64_t bytes,
+                             rdd_err *err) {
+  const char *end = at + bytes;
+  als_keys keys;
+  rdd_status st = RDD_OK;
+  while (at < end && !st) {
+    at = unpack(&keys, type, at, end);
+    st = set_add(set, &keys, err);
+  }
+  return st;
+}
+
+/* What a rank has gathered goes where it belongs.                         Collective.
+ *   st  [in]  how the gathering went here */
+static rdd_status one_round(rdd_comm *comm, const id_set *gathered, rdd_type type, rdd_status st,
+                            id_set *own, rdd_err *err) {
+  run out = {0};
+  char *came = NULL;
+  int64_t bytes = 0;
+  if (!st) st = list(gathered, type, comm->size, &out, err);
+  st = rdd_agree(comm, st, err);
+  if (st) goto done;
+  st = exchange(comm, &out, &came, &bytes, err);
+  if (st) goto done;
+  st = rdd_agree(comm, add_packed(own, type, came, bytes, err), err);
+done:
+  run_reset(&out);
+  rdd_free(came);
+  return st;
+}
+
+/* This rank's share of the distinct ids of all.                           Collective. */
+static rdd_status gather(rdd_comm *comm, const rdd_parts *parts, int column, int64_t most,
+                         id_set *own, rdd_err *err) {
+  cursor c = {.parts = parts, .column = column};
+  rdd_type type = parts->schema.field[column].type;
+  id_set gathered = {.n = 0};
+  rdd_status st = RDD_OK;
+  if (comm->size == 1) return rdd_agree(comm, add_rows(own, &c, INT64_MAX, err), err);
+  for (int64_t more = 1; more && !st;) {
+    set_clear(&gathered);
+    st = one_round(comm, &gathered, type, add_rows(&gathered, &c, most, err), own, err);
+    more = c.part < parts->n;
+    if (!st) rdd_allreduce(comm, &more, 1, RDD_MAX);
+  }
+  set_reset(&gathered);
+  return st;
+}
+
+/* ---- Cutting all shares at the same places ---- */
+
+/* Position of sample i of n in a sorted run: together the ranks' samples are spread evenly, since
+ * hashing has made the shares alike. */
+static int64_t sample_at(const rdd_comm *comm, int64_t i, int64_t n, int64_t length) {
+  return (i * comm->size + comm->rank) * length / (n * comm->size);
+}
+
+/* Samples of every rank's run, sorted, on every rank.                     Collective. */
+static rdd_status gather_samples(rdd_comm *comm, const run *own, rdd_type type, run *samples,
                                  rdd_err *err) {
   int size = comm->size;
-  int64_t n = local->n < size ? local->n : size, bytes = 0, total = 0;
-  for (int64_t i = 0; i < n; i++) bytes += packed_size(local->key[i * local->n / n]);
+  int64_t n = own->n < SAMPLES ? own->n : SAMPLES, bytes = 0, total = 0;
+  for (int64_t i = 0; i < n; i++) bytes += packed_size(&own->key[sample_at(comm, i, n, own->n)]);
   int64_t *counts = rdd_alloc((size_t)size, 2 * sizeof *counts);
   char *send = rdd_alloc((size_t)bytes, 1);
   rdd_status st = RDD_OK;
@@ -201,7 +374,7 @@ static rdd_status gather_samples(rdd_comm *comm, const run *local, rdd_type type
   st = rdd_agree(comm, st, err);
   if (st) goto done;
   char *end = send;
-  for (int64_t i = 0; i < n; i++) end = pack(end, local->key[i * local->n / n]);
+  for (int64_t i = 0; i < n; i++) end = pack(end, &own->key[sample_at(comm, i, n, own->n)]);
   rdd_allgather(comm, &bytes, sizeof bytes, counts);
   int64_t *displs = counts + size;
   for (int r = 0; r < size; r++) {
@@ -213,8 +386,8 @@ static rdd_status gather_samples(rdd_comm *comm, const run *local, rdd_type type
   st = rdd_agree(comm, st, err);
   if (st) goto done;
   rdd_allgatherv(comm, send, bytes, samples->bytes, counts, displs);
-  st = unpack(samples, type, total, err);
-  if (!st && samples->n > 0) qsort(samples->key, (size_t)samples->n, sizeof(key), key_compare);
+  st = unpack_run(samples, type, total, err);
+  if (!st) st = run_sort(samples, err);
   st = rdd_agree(comm, st, err);
 done:
   rdd_free(counts);
@@ -223,11 +396,11 @@ done:
 }
 
 /* First position whose key is not below `limit`. */
-static int64_t lower_bound(const run *r, key limit) {
+static int64_t lower_bound(const run *r, const key *limit) {
   int64_t low = 0, high = r->n;
   while (low < high) {
     int64_t middle = low + (high - low) / 2;
-    if (key_compare(&r->key[middle], &limit) < 0)
+    if (key_compare(&r->key[middle], limit) < 0)
       low = middle + 1;
     else
       high = middle;
@@ -235,61 +408,44 @@ static int64_t lower_bound(const run *r, key limit) {
   return low;
 }
 
-/* Range r of the local run, [cut[r], cut[r + 1]), is rank r's. */
-static rdd_status find_cuts(rdd_comm *comm, const run *local, rdd_type type, int64_t *cut,
-                            rdd_err *err) {
-  int size = comm->size;
+/* Range r of the sorted run is rank r's.                                  Collective. */
+static rdd_status cut(rdd_comm *comm, run *own, rdd_type type, rdd_err *err) {
   run samples = {0};
-  rdd_status st = gather_samples(comm, local, type, &samples, err);
-  if (st) goto done;
-  cut[0] = 0;
-  for (int r = 1; r < size; r++)
-    cut[r] = samples.n ? lower_bound(local, samples.key[samples.n * r / size]) : 0;
-  cut[size] = local->n;
-done:
+  rdd_status st = gather_samples(comm, own, type, &samples, err);
+  int64_t at = 0;
+  for (int r = 0; r < comm->size && !st && samples.n; r++) {
+    bool last = r + 1 == comm->size;
+    int64_t end = last ? own->n : lower_bound(own, &samples.key[samples.n * (r + 1) / comm->size]);
+    for (; at < end; at++) own->key[at].target = r;
+  }
   run_reset(&samples);
   return st;
 }
 
-/* Send each range to its rank; `mine` is the sorted set of this rank's range. */
-static rdd_status exchange(rdd_comm *comm, const run *local, rdd_type type, run *mine,
-                           rdd_err *err) {
-  int size = comm->size;
-  rdd_status st = RDD_OK;
-  char *send = NULL;
-  int64_t send_total = 0, recv_total = 0;
-  int64_t *counts = rdd_calloc((size_t)size + 1, 5 * sizeof *counts);
-  if (!counts) st = rdd_set(err, RDD_ENOMEM, "out of memory for an exchange of ids");
+/* From a share by hash to a share by order, sorted; empties the set.      Collective.
+ *   mine_out  [out] texts may be the set's: it has to stay until they are used */
+static rdd_status order(rdd_comm *comm, id_set *own, rdd_type type, run *mine_out, rdd_err *err) {
+  run share = {0};
+  int64_t bytes = 0;
+  rdd_status st = list(own, type, comm->size, &share, err);
+  als_map_reset(&own->map);
+  if (!st) st = run_sort(&share, err);
   st = rdd_agree(comm, st, err);
   if (st) goto done;
-  int64_t *send_n = counts, *send_at = counts + size, *recv_n = counts + 2 * (size_t)size,
-          *recv_at = counts + 3 * (size_t)size, *cut = counts + 4 * (size_t)size;
-  st = find_cuts(comm, local, type, cut, err);
-  if (st) goto done;
-  for (int r = 0; r < size; r++) {
-    send_at[r] = send_total;
-    for (int64_t i = cut[r]; i < cut[r + 1]; i++) send_n[r] += packed_size(local->key[i]);
-    send_total += send_n[r];
+  if (comm->size == 1) {
+    *mine_out = share;
+    return RDD_OK;
   }
-  rdd_alltoall(comm, send_n, recv_n);
-  for (int r = 0; r < size; r++) {
-    recv_at[r] = recv_total;
-    recv_total += recv_n[r];
-  }
-  send = rdd_alloc((size_t)send_total, 1);
-  mine->bytes = rdd_alloc((size_t)recv_total, 1);
-  if (!send || !mine->bytes) st = rdd_set(err, RDD_ENOMEM, "out of memory for an exchange of ids");
-  st = rdd_agree(comm, st, err);
+  st = cut(comm, &share, type, err);
+  if (!st) st = exchange(comm, &share, &mine_out->bytes, &bytes, err);
   if (st) goto done;
-  char *end = send;
-  for (int64_t i = 0; i < local->n; i++) end = pack(end, local->key[i]);
-  rdd_alltoallv(comm, send, send_n, send_at, mine->bytes, recv_n, recv_at);
-  st = unpack(mine, type, recv_total, err);
-  if (!st) run_sort_unique(mine);
+  run_reset(&share);
+  set_reset(own);
+  st = unpack_run(mine_out, type, bytes, err);
+  if (!st) st = run_sort(mine_out, err);
   st = rdd_agree(comm, st, err);
 done:
-  rdd_free(counts);
-  rdd_free(send);
+  run_reset(&share);
   return st;
 }
 
@@ -325,14 +481,14 @@ void als_ids_free(als_ids *ids) {
 static void fill(als_ids *ids, const run *mine, int64_t first, int64_t base, bool last) {
   int64_t *value = (int64_t *)rdd_table_data(ids->value) + first;
   if (ids->type == RDD_INT64) {
-    for (int64_t i = 0; i < mine->n; i++) value[i] = mine->key[i].value;
+    for (int64_t i = 0; i < mine->n; i++) value[i] = als_int64_of_word(mine->key[i].word);
     return;
   }
   char *bytes = rdd_table_data(ids->bytes);
   for (int64_t i = 0; i < mine->n; i++) {
     value[i] = base;
-    memcpy(bytes + base, mine->key[i].text, (size_t)mine->key[i].value);
-    base += mine->key[i].value;
+    memcpy(bytes + base, mine->key[i].text, mine->key[i].length);
+    base += mine->key[i].length;
   }
   if (last) value[mine->n] = base;
 }
@@ -349,7 +505,7 @@ static rdd_status publish(rdd_comm *comm, const run *mine, rdd_type type, als_id
   if (st) goto done;
   int64_t *share = work, *first = work + 2 * ((size_t)size + 1), *base = first + size + 1;
   int64_t own[2] = {mine->n, 0};
-  for (int64_t i = 0; type == RDD_UTF8 && i < mine->n; i++) own[1] += mine->key[i].value;
+  for (int64_t i = 0; type == RDD_UTF8 && i < mine->n; i++) own[1] += mine->key[i].length;
   rdd_allgather(comm, own, sizeof own, share);
   first[0] = base[0] = 0;
   for (int r = 0; r < size; r++) {
@@ -357,9 +513,7 @@ static rdd_status publish(rdd_comm *comm, const run *mine, rdd_type type, als_id
     base[r + 1] = base[r] + share[2 * r + 1];
   }
   if (first[size] >= (int64_t)UINT32_MAX) {
-    st = rdd_set(err, RDD_EUSAGE,
-                 "%" PRId64 " distinct ids on one side; dense indices allow fewer than %" PRId64,
-                 first[size], (int64_t)UINT32_MAX);
+    st = too_many(first[size], err);
     goto done;
   }
   st = als_ids_new(comm, type, first[size], base[size], &ids, err);
@@ -377,25 +531,25 @@ done:
   return st;
 }
 
-rdd_status als_ids_build(rdd_comm *comm, const rdd_parts *parts, int column, als_ids **ids_out,
-                         rdd_err *err) {
+rdd_status als_ids_build_rounds(rdd_comm *comm, const rdd_parts *parts, int column, int64_t most,
+                                als_ids **ids_out, rdd_err *err) {
   rdd_type type = parts->schema.field[column].type;
-  run local = {0}, mine = {0};
-  rdd_status st = RDD_OK;
+  id_set own = {.n = 0};
+  run mine = {0};
   if (type != RDD_INT64 && type != RDD_UTF8)
     return rdd_set(err, RDD_EUSAGE, "column %s is %s; ids are int64 or utf8",
                    parts->schema.field[column].name, rdd_type_name(type));
-  st = distinct_here(parts, column, &local, err);
-  st = rdd_agree(comm, st, err);
-  if (st) goto done;
-  st = exchange(comm, &local, type, &mine, err);
-  if (st) goto done;
-  run_reset(&local);
-  st = publish(comm, &mine, type, ids_out, err);
-done:
-  run_reset(&local);
+  rdd_status st = gather(comm, parts, column, most, &own, err);
+  if (!st) st = order(comm, &own, type, &mine, err);
+  if (!st) st = publish(comm, &mine, type, ids_out, err);
   run_reset(&mine);
+  set_reset(&own);
   return st;
+}
+
+rdd_status als_ids_build(rdd_comm *comm, const rdd_parts *parts, int column, als_ids **ids_out,
+                         rdd_err *err) {
+  return als_ids_build_rounds(comm, parts, column, DEFAULT_MOST, ids_out, err);
 }
 
 /* ---- Looking up ---- */
@@ -431,7 +585,7 @@ int64_t als_ids_find_utf8(const als_ids *ids, const char *text, int64_t length) 
   while (low < high) {
     int64_t middle = low + (high - low) / 2, n;
     const char *found = als_ids_utf8(ids, middle, &n);
-    int order = text_compare(found, n, text, length);
+    int order = als_text_compare(found, n, text, length);
     if (order == 0) return middle;
     if (order < 0)
       low = middle + 1;
@@ -441,82 +595,28 @@ int64_t als_ids_find_utf8(const als_ids *ids, const char *text, int64_t length) 
   return -1;
 }
 
-static int64_t find_key(const als_ids *ids, key k) {
-  return k.text ? als_ids_find_utf8(ids, k.text, k.value) : als_ids_find_int64(ids, k.value);
-}
-
 int64_t als_ids_find(const als_ids *ids, const rdd_column *column, int64_t row) {
-  return find_key(ids, key_at(ids->type, column, row));
-}
-
-static key key_of(const als_ids *ids, int64_t i) {
-  key k = {NULL, 0};
-  if (ids->type == RDD_UTF8)
-    k.text = als_ids_utf8(ids, i, &k.value);
-  else
-    k.value = als_ids_int64(ids, i);
-  return k;
+  if (ids->type == RDD_INT64)
+    return als_ids_find_int64(ids, ((const int64_t *)column->values)[row]);
+  int32_t begin = column->offsets[row];
+  const char *text = column->values ? (const char *)column->values + begin : "";
+  return als_ids_find_utf8(ids, text, column->offsets[row + 1] - begin);
 }
 
 uint64_t als_ids_hash(const als_ids *ids, int64_t i) {
-  return key_hash(key_of(ids, i));
+  int64_t length;
+  if (ids->type == RDD_INT64) return rdd_mix64((uint64_t)als_ids_int64(ids, i));
+  const char *text = als_ids_utf8(ids, i, &length);
+  return rdd_hash_bytes(text, (size_t)length);
 }
 
 const char *als_ids_text(const als_ids *ids, int64_t i, char text[ALS_ID_TEXT]) {
-  key k = key_of(ids, i);
-  if (k.text)
-    snprintf(text, ALS_ID_TEXT, "%.*s", (int)(k.value < ALS_ID_TEXT ? k.value : ALS_ID_TEXT),
-             k.text);
-  else
-    snprintf(text, ALS_ID_TEXT, "%" PRId64, k.value);
+  int64_t length;
+  if (ids->type == RDD_INT64) {
+    snprintf(text, ALS_ID_TEXT, "%" PRId64, als_ids_int64(ids, i));
+    return text;
+  }
+  const char *bytes = als_ids_utf8(ids, i, &length);
+  snprintf(text, ALS_ID_TEXT, "%.*s", (int)(length < ALS_ID_TEXT ? length : ALS_ID_TEXT), bytes);
   return text;
-}
-
-/* ---- The memo ---- */
-
-void als_memo_init(als_memo *memo, const als_ids *ids) {
-  *memo = (als_memo){.ids = ids};
-}
-
-void als_memo_reset(als_memo *memo) {
-  rdd_free(memo->slot);
-  *memo = (als_memo){0};
-}
-
-static void memo_put(als_memo *memo, uint64_t hash, uint32_t dense1) {
-  uint64_t i = hash & (memo->slots - 1);
-  while (memo->slot[i].dense1) i = (i + 1) & (memo->slots - 1);
-  memo->slot[i] = (als_memo_slot){(uint32_t)(hash >> 32), dense1};
-  memo->used++;
-}
-
-static void memo_learn(als_memo *memo, uint64_t hash, int64_t dense) {
-  if (2 * memo->used >= memo->slots) {
-    als_memo bigger = {memo->ids, NULL, memo->slots ? 2 * memo->slots : 1024, 0};
-    bigger.slot = rdd_calloc(bigger.slots, sizeof *bigger.slot);
-    if (!bigger.slot) return;
-    for (uint64_t i = 0; i < memo->slots; i++) {
-      uint32_t dense1 = memo->slot[i].dense1;
-      if (dense1) memo_put(&bigger, als_ids_hash(memo->ids, dense1 - 1), dense1);
-    }
-    rdd_free(memo->slot);
-    *memo = bigger;
-  }
-  memo_put(memo, hash, (uint32_t)dense + 1);
-}
-
-int64_t als_memo_find(als_memo *memo, const rdd_column *column, int64_t row) {
-  key k = key_at(memo->ids->type, column, row);
-  uint64_t hash = key_hash(k);
-  if (memo->slots > 0) {
-    uint64_t i = hash & (memo->slots - 1);
-    for (; memo->slot[i].dense1; i = (i + 1) & (memo->slots - 1)) {
-      if (memo->slot[i].tag != (uint32_t)(hash >> 32)) continue;
-      int64_t dense = (int64_t)memo->slot[i].dense1 - 1;
-      if (key_same(key_of(memo->ids, dense), k)) return dense;
-    }
-  }
-  int64_t dense = find_key(memo->ids, k);
-  if (dense >= 0) memo_learn(memo, hash, dense);
-  return dense;
 }

@@ -23,8 +23,9 @@ enum { ALS_ID_TEXT = 64 };
  *   parts     [in]  this rank's partitions
  *   column    [in]  which column; int64 or utf8
  *   ids_out   [out] free with als_ids_free()
- * Memory: the distinct ids of this rank's partitions, and the table. Fails with RDD_ENOMEM, and
- * with RDD_EUSAGE at 2^32 - 1 distinct ids. */
+ * Memory: the table; besides, a rank holds about two shares of all distinct ids (their number over
+ * that of ranks), and the 2^18 ids of a round. Fails with RDD_ENOMEM, and with RDD_EUSAGE at 2^32 - 1
+ * distinct ids. */
 RDD_MUST_CHECK rdd_status als_ids_build(rdd_comm *comm, const rdd_parts *parts, int column,
                                         als_ids **ids_out, rdd_err *err);
 

@@ -7,6 +7,7 @@ noinst_LIBRARIES += %D%/libmllib.a
   %D%/bias.c %D%/bias_impl.h \
   %D%/blocks.c %D%/blocks.h \
   %D%/evaluate.c \
+  %D%/id_map.c \
   %D%/ids.c %D%/ids.h %D%/ids_impl.h \
   %D%/model.c %D%/model.h \
   %D%/normal.c %D%/normal.h \

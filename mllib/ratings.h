@@ -34,8 +34,10 @@ typedef struct als_side {
  *   blocks   [in]  who owns the rows; NULL: deal them out here by cost for k factors
  *   side_out [out] reset with als_side_reset()
  *   cold_out [out] ratings left out, over all ranks
- * The exchange goes in rounds of at most `round` ratings per rank (0: a default), so no second copy
- * of the data set stands in buffers. */
+ * What travels are columns, in rounds of at most `round` ratings of a rank (0: a default); a rank
+ * takes about two rounds at a time, wherever the ratings belong. Memory is that of the partitions, which
+ * become dense columns (12 bytes a rating) one by one and then the side (8 bytes), block by block: at
+ * most the larger of (partitions + one partition's columns) and (columns + side), and a few rounds. */
 RDD_MUST_CHECK rdd_status als_side_build(rdd_comm *comm, rdd_parts *parts, int by,
                                          const als_ids *const ids[2], const als_blocks *blocks,
                                          int k, int64_t round, als_side *side_out,

@@ -1,6 +1,8 @@
-check_PROGRAMS += %D%/comm.mpi %D%/gang.mpi %D%/gang_open.unit %D%/gang_threads.unit
+check_PROGRAMS += %D%/comm.mpi %D%/gang.mpi %D%/ids.mpi %D%/gang_open.unit %D%/gang_threads.unit
 %C%_comm_mpi_SOURCES = %D%/mpi_comm.c
 %C%_comm_mpi_LDADD = $(MPI_TEST_LIBS)
+%C%_ids_mpi_SOURCES = %D%/mpi_ids.c $(ids_cases)
+%C%_ids_mpi_LDADD = mllib/libmllib.a $(MPI_TEST_LIBS) $(BLAS_LIBS) $(OPENMP_CFLAGS)
 %C%_gang_mpi_SOURCES = %D%/mpi_gang.c %D%/gang_cases.c %D%/gang_cases.h
 %C%_gang_mpi_LDADD = $(MPI_TEST_LIBS)
 %C%_gang_open_unit_SOURCES = %D%/gang_open.c

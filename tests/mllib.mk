@@ -1,5 +1,6 @@
 # mllib: numerics against oracles and published numbers, then ranks as threads. No MPI.
 mllib_fixtures = %D%/fixtures.c %D%/fixtures.h
+ids_cases = %D%/ids_cases.c %D%/ids_cases.h $(mllib_fixtures)
 mllib_oracle = %D%/oracle.c %D%/oracle.h
 check_PROGRAMS += \
   %D%/mllib_als.unit \
@@ -22,7 +23,7 @@ check_PROGRAMS += \
 %C%_mllib_ids_unit_SOURCES = %D%/mllib_ids.c $(mllib_fixtures)
 %C%_mllib_ids_unit_LDADD = $(MLLIB_TEST_LIBS)
 
-%C%_mllib_ids_threads_unit_SOURCES = %D%/mllib_ids_threads.c $(mllib_fixtures)
+%C%_mllib_ids_threads_unit_SOURCES = %D%/mllib_ids_threads.c $(ids_cases)
 %C%_mllib_ids_threads_unit_LDADD = $(MLLIB_TEST_LIBS)
 
 %C%_mllib_normal_unit_SOURCES = %D%/mllib_normal.c $(mllib_fixtures) $(mllib_oracle)
