@@ -28,6 +28,8 @@ enum {
   JOB_ID_LENGTH = 65535, /* bytes of the longest id */
   JOB_GZIP_WEIGHT = 4,   /* a guess at how well text is compressed */
   JOB_EXCERPT = 280,     /* room for job_excerpt() */
+  JOB_SLACK = 64,        /* bytes after the end of a buffer that may be touched: words at a time */
+  JOB_TEXT_FULL = 8 << 20, /* bytes of ids that make a batch full before it has all its rows */
 };
 
 enum { JOB_BY_RECORD, JOB_BY_OPTION, JOB_BY_MODEL }; /* who decides the types of ids */
@@ -95,8 +97,12 @@ RDD_MUST_CHECK rdd_status job_sniff(job_file *file, const char *path, const job_
 /* The type that --id-type or a model wants for the ids of a side, or JOB_TYPE_UNKNOWN. */
 int32_t job_wanted_type(const job_input_opts *opts, int side);
 
+/* In a child, for rank 0 has to live: what a damaged file does to HDF5 is an error then. And in this
+ * process. */
 RDD_MUST_CHECK rdd_status job_sniff_h5(job_file *file, const char *path, const job_input_opts *opts,
                                        rdd_err *err);
+RDD_MUST_CHECK rdd_status job_look_h5(job_file *file, const char *path, const job_input_opts *opts,
+                                      rdd_err *err);
 
 /* Start HDF5 before tasks are forked, so that none of them has to.       Not collective. */
 RDD_MUST_CHECK rdd_status job_prepare_h5(rdd_err *err);
@@ -137,7 +143,8 @@ RDD_MUST_CHECK rdd_status job_lines_open(job_lines **out, const char *path, bool
 
 /* The next block of whole lines, each ended by '\n', also the last of the file.
  *   offset_out  [out] place of the block in the (uncompressed) file
- * *begin == *end after the last. The block is valid until the next call. */
+ * *begin == *end after the last. The block is valid until the next call, and JOB_SLACK bytes
+ * after it may be read. */
 RDD_MUST_CHECK rdd_status job_lines_next(job_lines *lines, const char **begin, const char **end,
                                          int64_t *offset_out, rdd_err *err);
 void job_lines_close(job_lines *lines);
@@ -151,11 +158,11 @@ typedef struct job_ids {
   rdd_type type;
   int64_t *value;  /* int64: [RDD_BATCH_ROWS] */
   int32_t *offset; /* utf8: [RDD_BATCH_ROWS + 1] */
-  char *text;
-  size_t room; /* of text */
+  char *text; /* [JOB_TEXT_FULL + JOB_ID_LENGTH + JOB_SLACK]: whole pages that are touched late */
 } job_ids;
 
-/* A batch that is filled row by row and emitted, and what becomes of bad records. In a task. */
+/* A batch that is filled row by row and emitted, and what becomes of bad records. In a task.
+ * Between calls it is not full: there is room for one row with two of the longest ids. */
 typedef struct job_rows {
   const job_plan *plan;
   rdd_task *task;
@@ -178,7 +185,14 @@ RDD_MUST_CHECK rdd_status job_rows_flush(job_rows *rows, rdd_err *err);
 static inline void job_rows_int(job_rows *rows, int side, int64_t id) {
   rows->id[side].value[rows->rows] = id;
 }
-RDD_MUST_CHECK rdd_status job_rows_text(job_rows *rows, int side, const job_span *id, rdd_err *err);
+void job_rows_text(job_rows *rows, int side, const job_span *id);
+
+static inline bool job_rows_full(const job_rows *rows) {
+  bool full = rows->rows == RDD_BATCH_ROWS;
+  for (int side = 0; side < 2; side++)
+    if (rows->id[side].offset && rows->id[side].offset[rows->rows] >= JOB_TEXT_FULL) full = true;
+  return full;
+}
 
 /* The row is whole; emits the batch when it is full. */
 RDD_MUST_CHECK rdd_status job_rows_end(job_rows *rows, float rating, int64_t timestamp,
@@ -194,6 +208,32 @@ RDD_MUST_CHECK rdd_status job_rows_bad(job_rows *rows, const char *message, rdd_
 /* Check a rating and narrow it. what_out: "is not finite" and the like, where the result is
  * false. */
 bool job_rating(double value, float *out, const char **what_out);
+
+/* ---- lines that need no judgement (read_plain.c) ---- */
+
+enum { JOB_PLAIN_FIELDS = 256 };
+
+/* How the fields of a file's lines are taken. Made once for a file, not changed by reading. */
+typedef struct job_plain {
+  int fields;
+  int delimiter;
+  uint8_t take[JOB_PLAIN_FIELDS]; /* what each field is */
+  int section;                    /* the side that a Netflix section gives, or -1 */
+  bool unrated;                   /* there is no rating, which is a rating of 1 */
+  uint64_t least[2], range[2];    /* integer ids are least + 0..range; elsewhere they are bad */
+} job_plain;
+
+/* False where the lines of this file have to be judged one by one. */
+bool job_plain_init(job_plain *plain, const job_plan *plan, const job_file *file);
+
+/* Read lines of [p, end) into rows while they are plain and the batch is not full.
+ *   end          [in] a newline stands before it, and JOB_SLACK bytes that may be read after it
+ *   section      [in] id of the Netflix section; elsewhere not looked at
+ *   section_int  [in] the same, where it is an integer
+ * Returns the line where it stopped. Whatever it takes, job_read_text() would take with the same
+ * values; what is out of the ordinary is left to that, to be judged and named. */
+const char *job_read_plain(const job_plain *plain, job_rows *rows, const job_span *section,
+                           int64_t section_int, const char *p, const char *end);
 
 /* ---- readers; in a task ---- */
 

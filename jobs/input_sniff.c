@@ -493,7 +493,18 @@ static bool is_mtx(const head *h) {
   return h->n > h->start + 14 && strncasecmp(h->bytes + h->start, "%%MatrixMarket", 14) == 0;
 }
 
+/* Do lines of text seem to end in a carriage return alone? In quotes it may be anything. */
+static bool lone_returns(const char *p, size_t n) {
+  const char *end = p + n;
+  if (memchr(p, '"', n) || memchr(p, 0, n)) return false;
+  while ((p = memchr(p, '\r', (size_t)(end - p))) && p + 1 < end && p[1] == '\r') p++;
+  return p && p + 1 < end;
+}
+
 static rdd_status sniff_text(head *h, job_file *file, rdd_err *err) {
+  static const char returns[] =
+      "%s: its lines end in carriage returns without newlines, as on old Macs, which is not read; "
+      "tr '\\r' '\\n' <OLD >NEW converts it";
   const char *format = h->opts->format, *path = job_path_text(h->path);
   bool automatic = strcmp(format, "auto") == 0;
   line first;
@@ -504,11 +515,13 @@ static rdd_status sniff_text(head *h, job_file *file, rdd_err *err) {
       file->weight = 0; /* blank */
       return RDD_OK;
     }
+    if (lone_returns(h->bytes, h->n)) return rdd_set(err, RDD_EDATA, returns, path);
     return rdd_set(err, RDD_EDATA,
                    "%s: no text in the first %d bytes ends with a newline; is this "
                    "a file with one rating a line?",
                    path, HEAD);
   }
+  if (lone_returns(first.text, first.n)) return rdd_set(err, RDD_EDATA, returns, path);
   job_excerpt(shown, first.text, first.n);
   bool netflix = job_netflix_head(&movie, first.text, first.text + first.n);
   if (strcmp(format, "mtx") == 0 && !is_mtx(h))

@@ -18,7 +18,7 @@ struct job_lines {
   const char *path;
   int fd;
   gzFile gzip;  /* owns fd where it is not NULL */
-  char *buffer; /* [room] */
+  char *buffer; /* [room + JOB_SLACK] */
   size_t room;
   size_t have;    /* bytes in the buffer */
   size_t next;    /* first one that was not handed out */
@@ -76,7 +76,7 @@ static rdd_status fill(job_lines *lines, rdd_err *err) {
                    job_path_text(lines->path), (long long)lines->offset, LONGEST_LINE,
                    "is this a text file with one rating a line?");
   if (lines->room - left - 1 < BLOCK) {
-    char *grown = rdd_realloc(lines->buffer, lines->room * 2, 1);
+    char *grown = rdd_realloc(lines->buffer, lines->room * 2 + JOB_SLACK, 1);
     if (!grown) return rdd_set(err, RDD_ENOMEM, "out of memory for a line of %zu bytes", left);
     lines->buffer = grown;
     lines->room *= 2;
@@ -128,7 +128,7 @@ rdd_status job_lines_open(job_lines **out, const char *path, bool gzip, int64_t 
   lines->path = path;
   lines->end = end;
   lines->room = 2 * BLOCK + 1;
-  lines->buffer = rdd_alloc(lines->room, 1);
+  lines->buffer = rdd_alloc(lines->room + JOB_SLACK, 1);
   if (!lines->buffer) {
     st = rdd_set(err, RDD_ENOMEM, "out of memory to read %s", job_path_text(path));
     goto done;

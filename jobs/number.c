@@ -1,6 +1,6 @@
-/* Numbers from text. Most numbers in rating files are short: their digits fit a double exactly, and
- * so does the power of ten, so that one multiplication or division rounds correctly. The rest
- * goes to the C library, in the "C" locale, from a terminated copy. */
+/* Numbers from text. Numbers in rating files have few digits, and one multiplication or division
+ * decides what they round to. The rest goes to the C library, in the "C" locale, from a terminated
+ * copy. */
 #include "jobs/number.h"
 
 #include <locale.h>
@@ -49,21 +49,32 @@ static job_number parse_word(const char *text, size_t n, bool negative, double *
   return JOB_NUMBER_OK;
 }
 
-static job_number parse_slow(const char *text, size_t n, double *out) {
+/* By the C library, as a float (which is exact in a double) or as a double. */
+static job_number parse_slow(const char *text, size_t n, bool narrow, double *out) {
   char copy[JOB_NUMBER_LENGTH + 1];
   if (n > JOB_NUMBER_LENGTH) return JOB_NUMBER_BAD;
   memcpy(copy, text, n);
   copy[n] = 0;
   locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0); /* glibc's own constant: no allocation */
   if (c == (locale_t)0) return JOB_NUMBER_BAD;
-  double value = strtod_l(copy, NULL, c);
+  double value = narrow ? strtof_l(copy, NULL, c) : strtod_l(copy, NULL, c);
   freelocale(c);
   if (isinf(value)) return JOB_NUMBER_RANGE;
   *out = value;
   return JOB_NUMBER_OK;
 }
 
-job_number job_parse_double(const char *text, size_t n, double *out) {
+/* The double nearest to mantissa * 10^exponent where one exact operation on exact numbers makes it
+ * (Clinger, "How to read floating point numbers accurately", 1990, fast path). */
+static bool decimal_double(uint64_t mantissa, int exponent, bool negative, double *out) {
+  if (mantissa > UINT64_C(1) << 53 || exponent < -22 || exponent > 22) return false;
+  double value = (double)mantissa;
+  value = exponent < 0 ? value / job_power10[-exponent] : value * job_power10[exponent];
+  *out = negative ? -value : value;
+  return true;
+}
+
+static job_number parse(const char *text, size_t n, bool narrow, double *out) {
   const char *p = text, *end = text + n;
   bool negative = p < end && *p == '-';
   if (p < end && (*p == '-' || *p == '+')) p++;
@@ -93,12 +104,25 @@ job_number job_parse_double(const char *text, size_t n, double *out) {
   }
   if (p != end) return JOB_NUMBER_BAD;
 
-  if (digits > 19 || mantissa > (UINT64_C(1) << 53) || exponent < -22 || exponent > 22)
-    return parse_slow(text, n, out);
-  double value = (double)mantissa;
-  value = exponent < 0 ? value / job_power10[-exponent] : value * job_power10[exponent];
-  *out = negative ? -value : value;
-  return JOB_NUMBER_OK;
+  float as_float;
+  if (digits <= 19 && narrow && job_decimal_float(mantissa, exponent, negative, &as_float)) {
+    *out = as_float;
+    return JOB_NUMBER_OK;
+  }
+  if (digits <= 19 && !narrow && decimal_double(mantissa, exponent, negative, out))
+    return JOB_NUMBER_OK;
+  return parse_slow(text, n, narrow, out);
+}
+
+job_number job_parse_float(const char *text, size_t n, float *out) {
+  double value;
+  job_number result = parse(text, n, true, &value);
+  if (result == JOB_NUMBER_OK) *out = (float)value;
+  return result;
+}
+
+job_number job_parse_double(const char *text, size_t n, double *out) {
+  return parse(text, n, false, out);
 }
 
 /* n digits as an integer, or -1. */
@@ -111,26 +135,14 @@ static int fixed_digits(const char *text, int n) {
   return x;
 }
 
-/* Days from 1970-01-01 in the Gregorian calendar; March is the first month, so that the leap day is
- * the last of its year. */
-static int64_t days_from_date(int64_t year, int month, int day) {
-  int64_t y = year - (month < 3);
-  int64_t era = y / 400, of_era = y - era * 400;
-  int64_t of_year = (153 * (month + (month < 3 ? 9 : -3)) + 2) / 5 + day - 1;
-  return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 job_number job_parse_time(const char *text, size_t n, int64_t *out) {
-  static const signed char days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
   job_number as_integer = job_parse_int64(text, n, out);
   if (as_integer != JOB_NUMBER_BAD) return as_integer;
   if ((n != 10 && n != 19) || text[4] != '-' || text[7] != '-') return JOB_NUMBER_BAD;
   int year = fixed_digits(text, 4), month = fixed_digits(text + 5, 2);
   int day = fixed_digits(text + 8, 2);
-  if (year < 1 || month < 1 || month > 12 || day < 1) return JOB_NUMBER_BAD;
-  bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-  if (day > days[month - 1] + (month == 2 && leap)) return JOB_NUMBER_BAD;
-  int64_t seconds = 0;
+  int64_t days, seconds = 0;
+  if (!job_days(year, month, day, &days)) return JOB_NUMBER_BAD;
   if (n == 19) {
     if ((text[10] != ' ' && text[10] != 'T') || text[13] != ':' || text[16] != ':')
       return JOB_NUMBER_BAD;
@@ -139,6 +151,6 @@ job_number job_parse_time(const char *text, size_t n, int64_t *out) {
     if (h < 0 || h > 23 || m < 0 || m > 59 || s < 0 || s > 60) return JOB_NUMBER_BAD;
     seconds = h * 3600 + m * 60 + s;
   }
-  *out = days_from_date(year, month, day) * 86400 + seconds;
+  *out = days * 86400 + seconds;
   return JOB_NUMBER_OK;
 }

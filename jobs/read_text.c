@@ -1,8 +1,8 @@
 /* Records of text files: delimited columns, the Netflix Prize layout, Matrix Market.
  *
- * Lines come in blocks that end with a newline (lines.c), so a scan for digits needs no check for
- * the end. A line in the plainest form, integer ids and a short decimal in the natural order, is
- * parsed in one pass; anything else is cut into fields first, and judged there. */
+ * Lines come in blocks that end with a newline (lines.c). Those in a plain form, which are all but a
+ * few, are taken in one pass by read_plain.c. Any other is cut into fields and judged here, and what is
+ * wrong with it is named. */
 #include "jobs/input_impl.h"
 #include "jobs/number.h"
 #include "jobs/utf8.h"
@@ -202,9 +202,8 @@ static bool check_id(const job_plan *plan, int side, const job_span *span, int64
 static bool check_rating(const job_span *span, float *out, char what[400]) {
   const char *wrong;
   char shown[JOB_EXCERPT];
-  double value = 0;
-  job_number result = job_parse_double(span->text, span->n, &value);
-  if (result == JOB_NUMBER_OK && job_rating(value, out, &wrong)) return true;
+  job_number result = job_parse_float(span->text, span->n, out);
+  if (result == JOB_NUMBER_OK && job_rating(*out, out, &wrong)) return true;
   if (result == JOB_NUMBER_BAD) wrong = "is not a number";
   if (result == JOB_NUMBER_RANGE) wrong = "is out of the range of a 32-bit float";
   snprintf(what, 400, "rating '%s' %s", job_excerpt(shown, span->text, span->n), wrong);
@@ -252,12 +251,10 @@ static bool check_record(const job_text *text, const job_span *role, job_record 
 
 static rdd_status add_record(job_rows *rows, const job_record *record, rdd_err *err) {
   for (int side = 0; side < 2; side++) {
-    if (rows->id[side].type == RDD_INT64) {
+    if (rows->id[side].type == RDD_INT64)
       job_rows_int(rows, side, record->id_int[side]);
-    } else {
-      rdd_status st = job_rows_text(rows, side, &record->id[side], err);
-      if (st) return st;
-    }
+    else
+      job_rows_text(rows, side, &record->id[side]);
   }
   return job_rows_end(rows, record->rating, record->timestamp, err);
 }
@@ -388,68 +385,9 @@ static rdd_status read_line(job_text *text, const char *p, const char *end, int6
   return add_record(text->rows, &record, err);
 }
 
-/* An integer of at most 18 digits, not negative: the rest is for read_line(). NULL: not one. */
-static inline const char *short_int(const char *p, int64_t *out) {
-  const char *start = p;
-  uint64_t x = 0;
-  for (unsigned d; (d = (unsigned)(unsigned char)*p - '0') < 10; p++) x = x * 10 + d;
-  *out = (int64_t)x;
-  return p == start || p - start > 18 ? NULL : p;
-}
-
-/* A decimal of at most 15 digits: exact in a double, as is the power of ten. */
-static inline const char *short_decimal(const char *p, float *out) {
-  bool negative = *p == '-';
-  const char *start = p += negative, *point = NULL;
-  uint64_t x = 0;
-  unsigned d;
-  for (; (d = (unsigned)(unsigned char)*p - '0') < 10; p++) x = x * 10 + d;
-  if (p == start) return NULL;
-  if (*p == '.') {
-    for (point = ++p; (d = (unsigned)(unsigned char)*p - '0') < 10; p++) x = x * 10 + d;
-  }
-  if (p - start - (point ? 1 : 0) > 15) return NULL;
-  double value = point ? (double)x / job_power10[p - point] : (double)x;
-  *out = (float)(negative ? -value : value);
-  return p;
-}
-
-/* Lines in the plainest form are read by read_plain(). */
-static bool is_plain(const job_plan *plan, const job_file *file) {
-  return file->layout == JOB_DELIMITED && file->delimiter != JOB_BLANKS &&
-         plan->id_type[JOB_USER] == RDD_INT64 && plan->id_type[JOB_ITEM] == RDD_INT64 &&
-         file->column[JOB_USER] == 0 && file->column[JOB_ITEM] == 1 &&
-         file->column[JOB_RATING] == 2 &&
-         (file->fields == 3 || (file->fields == 4 && file->column[JOB_TIMESTAMP] == 3));
-}
-
-/* Read lines from p on for as long as they are in the plainest form and the batch has room.
- * Returns where it stopped: at the start of a line. */
-static const char *read_plain(job_rows *rows, const job_file *file, const char *p,
-                              const char *end) {
-  const char delimiter = (char)file->delimiter;
-  const bool colons = delimiter == JOB_COLONS, timed = file->fields == 4;
-  int64_t *user = rows->id[JOB_USER].value, *item = rows->id[JOB_ITEM].value;
-  int64_t n = rows->rows, timestamp = 0;
-  for (; p < end && n < RDD_BATCH_ROWS - 1; n++) { /* the last row is left to job_rows_end() */
-    const char *q = short_int(p, &user[n]);
-    if (!q || *q++ != delimiter || (colons && *q++ != delimiter)) break;
-    q = short_int(q, &item[n]);
-    if (!q || *q++ != delimiter || (colons && *q++ != delimiter)) break;
-    q = short_decimal(q, &rows->rating[n]);
-    if (!q) break;
-    if (timed) {
-      if (*q++ != delimiter || (colons && *q++ != delimiter)) break;
-      q = short_int(q, &timestamp);
-      if (!q) break;
-      if (rows->timestamp) rows->timestamp[n] = timestamp;
-    }
-    if (*q == '\r') q++;
-    if (*q != '\n') break;
-    p = q + 1;
-  }
-  rows->rows = n;
-  return p;
+/* The lines of a Netflix file need a section, and a good one. */
+static bool can_be_plain(const job_text *text) {
+  return text->file->layout != JOB_NETFLIX || (text->section && !text->movie_wrong[0]);
 }
 
 rdd_status job_read_text(job_rows *rows, const job_file *file, int64_t begin, int64_t end,
@@ -459,7 +397,8 @@ rdd_status job_read_text(job_rows *rows, const job_file *file, int64_t begin, in
   job_lines *lines = NULL;
   const char *p, *stop, *line_end;
   int64_t offset;
-  bool plain = is_plain(rows->plan, file), first = true;
+  job_plain plain;
+  bool is_plain = job_plain_init(&plain, rows->plan, file), first = true;
   bool whole = file->gzip || begin <= file->body;
 
   if (file->gzip) end = INT64_MAX;
@@ -472,11 +411,16 @@ rdd_status job_read_text(job_rows *rows, const job_file *file, int64_t begin, in
     if (st || p == stop) break;
     if (first && !whole && file->layout == JOB_NETFLIX) st = find_section(&text, offset, err);
     first = false;
-    for (const char *block = p; !st && p < stop; p = line_end + 1) {
-      if (plain) p = read_plain(rows, file, p, stop);
-      if (p == stop) break;
-      line_end = memchr(p, '\n', (size_t)(stop - p));
-      st = read_line(&text, p, line_end, offset + (p - block), err);
+    for (const char *block = p; !st && p < stop;) {
+      if (is_plain && can_be_plain(&text))
+        p = job_read_plain(&plain, rows, &text.movie, text.movie_int, p, stop);
+      if (job_rows_full(rows)) {
+        st = job_rows_flush(rows, err);
+      } else if (p < stop) {
+        line_end = memchr(p, '\n', (size_t)(stop - p));
+        st = read_line(&text, p, line_end, offset + (p - block), err);
+        p = line_end + 1;
+      }
     }
     if (st) break;
   }

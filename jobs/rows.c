@@ -7,10 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-  BATCH_TEXT = 8 << 20
-}; /* bytes of ids at which a batch is emitted before it has all its rows */
-
 static rdd_status no_memory(rdd_err *err) {
   return rdd_set(err, RDD_ENOMEM, "out of memory for a batch of ratings");
 }
@@ -30,9 +26,8 @@ rdd_status job_rows_init(job_rows *rows, const job_plan *plan, rdd_task *task, r
       id->value = rdd_alloc(RDD_BATCH_ROWS, sizeof(int64_t));
       if (!id->value) st = no_memory(err);
     } else {
-      id->room = 1 << 20;
       id->offset = rdd_calloc(RDD_BATCH_ROWS + 1, sizeof(int32_t));
-      id->text = rdd_alloc(id->room, 1);
+      id->text = rdd_alloc(JOB_TEXT_FULL + JOB_ID_LENGTH + JOB_SLACK, 1);
       if (!id->offset || !id->text) st = no_memory(err);
     }
   }
@@ -66,16 +61,9 @@ rdd_status job_rows_flush(job_rows *rows, rdd_err *err) {
   return rdd_task_emit(rows->task, &batch, err);
 }
 
-rdd_status job_rows_text(job_rows *rows, int side, const job_span *span, rdd_err *err) {
+void job_rows_text(job_rows *rows, int side, const job_span *span) {
   job_ids *id = &rows->id[side];
-  size_t used = (size_t)id->offset[rows->rows];
-  if (used + span->n > id->room) {
-    char *grown = rdd_realloc(id->text, id->room * 2, 1); /* an id is shorter than the room */
-    if (!grown) return no_memory(err);
-    id->text = grown;
-    id->room *= 2;
-  }
-  char *to = id->text + used;
+  char *to = id->text + id->offset[rows->rows];
   if (!span->doubled) {
     memcpy(to, span->text, span->n);
     to += span->n;
@@ -86,17 +74,13 @@ rdd_status job_rows_text(job_rows *rows, int side, const job_span *span, rdd_err
     }
   }
   id->offset[rows->rows + 1] = (int32_t)(to - id->text);
-  return RDD_OK;
 }
 
 rdd_status job_rows_end(job_rows *rows, float rating, int64_t timestamp, rdd_err *err) {
   rows->rating[rows->rows] = rating;
   if (rows->timestamp) rows->timestamp[rows->rows] = timestamp;
   rows->rows++;
-  bool full = rows->rows == RDD_BATCH_ROWS;
-  for (int side = 0; side < 2; side++)
-    if (rows->id[side].offset && rows->id[side].offset[rows->rows] >= BATCH_TEXT) full = true;
-  return full ? job_rows_flush(rows, err) : RDD_OK;
+  return job_rows_full(rows) ? job_rows_flush(rows, err) : RDD_OK;
 }
 
 bool job_rows_tell(const job_rows *rows) {

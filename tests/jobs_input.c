@@ -184,6 +184,16 @@ static void delimiters(void) {
         "ns::u1 ns::i1 5;ns::u2 ns::i2 4;");
 }
 
+/* Read as a float at once; the double between would be a tie, and go to the even one. */
+static void ratings_are_rounded_once(void) {
+  gives(put("once.csv", "1,2,1.000000059604644775390625\n1,3,1.0000000596046447753906250001\n"
+                        "1,4,1.0000000596046447753906249999\n1,5,-16777217.0000000001\n"
+                        "1,6,3.4028235677973366e38\n1,7,1.5e-45\n1,8,1e-50\n"),
+        "1 2 1;1 3 1.00000012;1 4 1;1 5 -16777218;1 6 3.40282347e+38;1 7 1.40129846e-45;1 8 0;");
+  fails(put("twice.csv", "1,2,1\n1,3,3.4028235677973367e38\n"), RDD_EDATA,
+        "twice.csv:2: rating '3.4028235677973367e38' is out of the range of a 32-bit float");
+}
+
 static void line_ends(void) {
   gives(put("crlf.csv", "1,2,3\r\n4,5,6\r\n"), "1 2 3;4 5 6;");
   gives(put("open.csv", "1,2,3\n4,5,6"), "1 2 3;4 5 6;");
@@ -196,6 +206,15 @@ static void line_ends(void) {
                         "user,item,rating\r\n4,5,6\r\n"),
         "4 5 6;");
   gives(put("blanks.txt", " 1 2 3 \r\n4 5 6\r\n"), "1 2 3;4 5 6;");
+  /* a carriage return alone ends no line, and that is said; inside a line it is a character */
+  fails(put("mac.csv", "1,2,3\r4,5,6\r"), RDD_EDATA,
+        "mac.csv: its lines end in carriage returns without newlines");
+  fails(put("mac2.csv", "user,item,rating\r1,2,3\r4,5,6\r"), RDD_EDATA,
+        "mac2.csv|carriage returns");
+  fails(put("mac3.csv", "1,2,3\n4,5,6\r7,8,9\n"), RDD_EDATA,
+        "mac3.csv:2: found 5 fields instead of 3 in '4,5,6\\x0d7,8,9'");
+  fails(put("mac4.csv", "1,2,3\r\r\n"), RDD_EDATA, "mac4.csv:1: rating '3\\x0d'");
+  gives(put("mac5.csv", "\"a\rb\",c,3\nd\re,f,4\n"), "a\rb c 3;d\re f 4;");
 }
 
 static void headers(void) {
@@ -747,6 +766,7 @@ int main(void) {
   static const tk_case cases[] = {
     {"delimiters", delimiters},
     {"line ends, blank lines, byte order mark", line_ends},
+    {"ratings are rounded once", ratings_are_rounded_once},
     {"headers and --columns", headers},
     {"quoted fields", quotes},
     {"types of ids", id_types},
