@@ -77,9 +77,15 @@ typedef struct rdd_part {
 RDD_MUST_CHECK rdd_status rdd_part_open(rdd_part *part, const rdd_schema *schema, const void *bytes,
                                         size_t size, void (*release)(void *, size_t), rdd_err *err);
 
-/* Compare the segment with the checksum in its header.                   Not collective.
+/* Compare the segment with the checksums in it.                          Not collective.
  * Fails with RDD_EIO where it is damaged. */
 RDD_MUST_CHECK rdd_status rdd_part_verify(const rdd_part *part, rdd_err *err);
+
+/* The same piece by piece, for a reader who goes batch by batch and wants each to be in the cache
+ * then: the header of the segment first, then in each call the next batch.  Not collective.
+ *   at  [in/out] byte of the piece; 0 at first; part->size after the last
+ * Fails with RDD_EIO where the piece is damaged; *at stays then. */
+RDD_MUST_CHECK rdd_status rdd_part_verify_next(const rdd_part *part, int64_t *at, rdd_err *err);
 
 /* Release the segment; a zeroed or closed part is accepted. */
 void rdd_part_close(rdd_part *part);

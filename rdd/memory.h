@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,6 +28,9 @@ char *rdd_strdup(const char *s);
 
 /* Free; NULL is accepted. */
 void rdd_free(void *p);
+
+/* fork(), while no other thread is in rdd_alloc() and its like where that matters. */
+pid_t rdd_fork(void);
 
 /* Allocations not yet freed. */
 int64_t rdd_memory_live(void);

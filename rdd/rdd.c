@@ -183,19 +183,21 @@ rdd_status rdd_coalesce(rdd **out, rdd *parent, const char *name, int64_t partit
   return RDD_OK;
 }
 
-rdd_status rdd_partition_by(rdd **out, rdd *parent, const char *name, const char *key,
-                            int64_t partitions, rdd_err *err) {
+static rdd_status partition(rdd **out, rdd *parent, const char *name, const char *key,
+                            int64_t partitions, bool direct, rdd_err *err) {
   rdd *r = NULL;
   int column = rdd_schema_find(&parent->schema, key);
   if (column < 0) return rdd_set(err, RDD_EUSAGE, "%s has no column %s", parent->name, key);
   rdd_type type = parent->schema.field[column].type;
-  if (type == RDD_FLOAT32 || type == RDD_FLOAT64)
-    return rdd_set(err, RDD_EUSAGE, "%s partitions by %s, which is %s: expected integers or text",
-                   name, key, rdd_type_name(type));
+  if (type == RDD_FLOAT32 || type == RDD_FLOAT64 || (direct && type == RDD_UTF8))
+    return rdd_set(err, RDD_EUSAGE, "%s partitions by %s, which is %s: expected integers%s", name,
+                   key, rdd_type_name(type), direct ? "" : " or text");
   if (partitions < 1)
     return rdd_set(err, RDD_EUSAGE, "%s has %lld partitions: expected at least 1", name,
                    (long long)partitions);
-  if (parent->partitioner.partitions == partitions && parent->partitioner.column == column) {
+  const rdd_partitioner by = {.partitions = partitions, .column = column, .direct = direct};
+  if (parent->partitioner.partitions == partitions && parent->partitioner.column == column &&
+      parent->partitioner.direct == direct) {
     *out = rdd_retain(parent);
     return RDD_OK;
   }
@@ -206,9 +208,19 @@ rdd_status rdd_partition_by(rdd **out, rdd *parent, const char *name, const char
     return st;
   }
   depend(r, parent, RDD_DEP_ALL, 0);
-  r->partitioner = (rdd_partitioner){.partitions = partitions, .column = column};
+  r->partitioner = by;
   *out = r;
   return RDD_OK;
+}
+
+rdd_status rdd_partition_by(rdd **out, rdd *parent, const char *name, const char *key,
+                            int64_t partitions, rdd_err *err) {
+  return partition(out, parent, name, key, partitions, false, err);
+}
+
+rdd_status rdd_partition_at(rdd **out, rdd *parent, const char *name, const char *where,
+                            int64_t partitions, rdd_err *err) {
+  return partition(out, parent, name, where, partitions, true, err);
 }
 
 /* ---- References ---- */

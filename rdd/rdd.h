@@ -103,6 +103,11 @@ RDD_MUST_CHECK rdd_status rdd_coalesce(rdd **out, rdd *parent, const char *name,
 RDD_MUST_CHECK rdd_status rdd_partition_by(rdd **out, rdd *parent, const char *name,
                                            const char *key, int64_t partitions, rdd_err *err);
 
+/* The same without the hash: to partition where % partitions, by an integer column (a negative one
+ * counts as unsigned). So rows can be sent to a partition of one's choice. */
+RDD_MUST_CHECK rdd_status rdd_partition_at(rdd **out, rdd *parent, const char *name,
+                                           const char *where, int64_t partitions, rdd_err *err);
+
 rdd *rdd_retain(rdd *r);
 
 /* Drop a reference; NULL is accepted. A freed RDD releases its parents, in a loop. */

@@ -42,6 +42,7 @@ typedef struct rdd_dep {
 typedef struct rdd_partitioner {
   int64_t partitions; /* 0: not known */
   int column;         /* row's partition = hash of this column % partitions */
+  bool direct;        /* no hash, but the column itself */
 } rdd_partitioner;
 
 /* One batch in, one batch out. */
@@ -151,7 +152,8 @@ typedef struct rdd_report {
   int finished;
   rdd_status status;
   rdd_err err;
-  const rdd *lost; /* a block of this RDD cannot be used, err says why; or NULL */
+  const rdd *inside; /* the node whose function runs, where it is not the source; or NULL */
+  const rdd *lost;   /* a block of this RDD cannot be used, err says why; or NULL */
   int64_t lost_partition;
   bool reading;              /* it is being read: a task that dies now may have died of it */
   bool stored, store_failed; /* store_err says why */

@@ -150,16 +150,22 @@ static void death_text(const rdd_runner *runner, const slot *task, int wait_stat
   }
 }
 
-/* "partition 3 of 8 of parse <- u.data: attempt 1 of 4 died of ... on rank 0 (host n17)" */
-static void crash_text(const rdd_runner *runner, const slot *task, const char *death, char *text,
+/* "partition 3 of 8 of parse <- u.data: attempt 1 of 4 died of ... on rank 0 (host n17), in parse" */
+static void crash_text(const rdd_runner *runner, int s, const char *death, char *text,
                        size_t room) {
-  const rdd *target = runner->stage->target;
+  const rdd *target = runner->stage->target, *inside = target;
+  const slot *task = &runner->slot[s];
   char lineage[320], host[64] = "?";
+  /* What a dying task has written is looked up, not followed. */
+  while (inside && inside != runner->report[s].inside)
+    inside = inside->deps ? inside->dep[0].parent : NULL;
   rdd_lineage_text(target, lineage, sizeof lineage);
   gethostname(host, sizeof host - 1);
-  snprintf(text, room, "partition %lld of %lld of %s: attempt %d of %d %s on rank %d (host %s)",
+  snprintf(text, room,
+           "partition %lld of %lld of %s: attempt %d of %d %s on rank %d (host %s)%s%.60s",
            (long long)task->partition, (long long)target->partitions, lineage, task->failures + 1,
-           runner->max_failures, death, runner->stage->rank, host);
+           runner->max_failures, death, runner->stage->rank, host, inside ? ", in " : "",
+           inside ? inside->name : "");
 }
 
 /* ---- The child ---- */
@@ -234,7 +240,7 @@ static rdd_status launch(rdd_runner *runner, int s, slot task, rdd_err *err) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pid_t parent = getpid();
   task.started = now();
-  task.pid = fork();
+  task.pid = rdd_fork();
   if (task.pid == 0) child_main(&order, task.fd, parent, &runner->report[s]);
   int why = errno;
   pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -420,7 +426,7 @@ static void task_crashed(rdd_runner *runner, int s, const char *death) {
   slot task = runner->slot[s];
   char what[640];
   rdd_err err;
-  crash_text(runner, &task, death, what, sizeof what);
+  crash_text(runner, s, death, what, sizeof what);
   tell(runner, RDD_TASK_CRASHED, &runner->slot[s], 0, 0, what);
   vacate(runner, s);
   task.failures++;

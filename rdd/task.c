@@ -4,8 +4,8 @@
  *
  * One batch goes all the way down before the source makes the next, so a task holds one batch for
  * each step and never a whole partition; only where a function takes whole partitions (zip) are
- * those of its parents made first. Blocks that are kept stand for the lineage behind them. Nothing
- * here is freed: the child ends with _exit(). */
+ * those of its parents made first. Blocks that are kept stand for the lineage behind them. Steps and
+ * parts are not freed: the child ends with _exit(). */
 #include "rdd/rdd_impl.h"
 
 #include "rdd/memory.h"
@@ -59,13 +59,8 @@ struct rdd_task {
   size_t chunk_room; /* of the next chunk */
 };
 
-static void reset_scratch(rdd_task *task) {
-  chunk *first = task->scratch;
-  if (!first) return;
-  if (!first->next) {
-    first->used = 0;
-    return;
-  }
+/* Returns how much there was. */
+static size_t free_scratch(rdd_task *task) {
   size_t total = 0;
   while (task->scratch) {
     chunk *next = task->scratch->next;
@@ -73,7 +68,16 @@ static void reset_scratch(rdd_task *task) {
     rdd_free(task->scratch);
     task->scratch = next;
   }
-  task->chunk_room = total;
+  return total;
+}
+
+static void reset_scratch(rdd_task *task) {
+  chunk *first = task->scratch;
+  if (!first) return;
+  if (first->next)
+    task->chunk_room = free_scratch(task);
+  else
+    first->used = 0;
 }
 
 void *rdd_task_scratch(rdd_task *task, size_t n, size_t size) {
@@ -137,12 +141,15 @@ static void damage(int fd) {
 rdd_status rdd_task_emit(rdd_task *task, const rdd_batch *batch, rdd_err *err) {
   rdd_batch in = *batch;
   rdd_status st = RDD_OK;
+  const rdd *caller = task->report->inside;
   for (rdd_step *step = task->above; step && in.rows != 0 && !st; step = step->next) {
     rdd_batch out = {0};
+    task->report->inside = step->node;
     st = step->node->compute.step(step, task, &in, &out, err);
     step->rows += in.rows;
     in = out;
   }
+  task->report->inside = caller;
   if (!st && in.rows != 0)
     st = task->into->deal ? rdd_deal_add(task->into->deal, task, &in, err)
                           : rdd_segment_append(task->into->segment, &in, err);
@@ -160,32 +167,49 @@ static rdd_status lose(rdd_task *task, const rdd *r, int64_t partition, rdd_stat
   return status;
 }
 
-/* A block instead of what it was computed from.
- *   copy_out  [out] the part, from the store */
+/* A block instead of what it was computed from. One in memory is not verified yet; a store gives
+ * what it has verified. */
 static rdd_status read_block(rdd_task *task, const rdd *r, int64_t partition,
                              const rdd_part **part_out, rdd_err *err) {
-  rdd_part *here = &r->kept->part[partition];
-  rdd_status st;
-  if (here->bytes) {
-    st = rdd_part_verify(here, err);
-  } else {
-    rdd_block block = rdd_kept_block(r, partition);
-    here = rdd_calloc(1, sizeof *here);
-    if (!here) return out_of_memory(r, err);
-    lose(task, r, partition, RDD_OK); /* until it is read: what is damaged may kill its reader */
-    task->report->reading = true;
-    st = r->kept->store->get(r->kept->store, &block, &r->schema, here, err);
-    task->report->reading = false;
-    task->report->lost = NULL;
-  }
-  if (st == RDD_EIO || st == RDD_ENOINPUT) return lose(task, r, partition, st);
-  *part_out = here;
-  return st;
+  *part_out = &r->kept->part[partition];
+  if ((*part_out)->bytes) return RDD_OK;
+  rdd_block block = rdd_kept_block(r, partition);
+  rdd_part *copy = rdd_calloc(1, sizeof *copy);
+  if (!copy) return out_of_memory(r, err);
+  *part_out = copy;
+  lose(task, r, partition, RDD_OK); /* until it is read: what is damaged may kill its reader */
+  task->report->reading = true;
+  rdd_status st = r->kept->store->get(r->kept->store, &block, &r->schema, copy, err);
+  task->report->reading = false;
+  task->report->lost = NULL;
+  return st == RDD_EIO || st == RDD_ENOINPUT ? lose(task, r, partition, st) : st;
 }
 
-static rdd_status emit_part(rdd_task *task, const rdd_part *part, rdd_err *err) {
-  rdd_status st = RDD_OK;
-  for (int64_t b = 0; b < part->batches && !st; b++) st = rdd_task_emit(task, &part->batch[b], err);
+/* All of it, verified. */
+static rdd_status read_whole_block(rdd_task *task, const rdd *r, int64_t partition,
+                                   const rdd_part **part_out, rdd_err *err) {
+  rdd_status st = read_block(task, r, partition, part_out, err);
+  if (st || !r->kept->part[partition].bytes) return st;
+  st = rdd_part_verify(*part_out, err);
+  return st ? lose(task, r, partition, st) : RDD_OK;
+}
+
+/* The batches of a block go down the chain. One in memory is verified batch by batch, just before
+ * each is used, so that it comes from memory once; what was emitted before a damaged batch is lost
+ * with the task. */
+static rdd_status emit_block(rdd_task *task, const rdd *r, int64_t partition, rdd_err *err) {
+  const rdd_part *part = NULL;
+  rdd_status st = read_block(task, r, partition, &part, err);
+  if (st) return st;
+  bool unverified = r->kept->part[partition].bytes != NULL;
+  int64_t at = 0;
+  if (unverified) st = rdd_part_verify_next(part, &at, err); /* the header */
+  if (st) return lose(task, r, partition, st);
+  for (int64_t b = 0; b < part->batches && !st; b++) {
+    if (unverified && (st = rdd_part_verify_next(part, &at, err)))
+      return lose(task, r, partition, st);
+    st = rdd_task_emit(task, &part->batch[b], err);
+  }
   return st;
 }
 
@@ -207,7 +231,7 @@ static rdd_status push_parts(rdd_task *task, const rdd *node, int64_t p, const w
     const rdd *parent = node->dep[d].parent;
     if (rdd_kept_here(parent, p)) {
       const rdd_part *block = NULL;
-      st = read_block(task, parent, p, &block, err);
+      st = read_whole_block(task, parent, p, &block, err);
       after.input[d] = (rdd_part *)(uintptr_t)block;
     } else {
       after.made[d] = rdd_calloc(1, sizeof *after.made[d]);
@@ -238,7 +262,10 @@ static rdd_status run_parts(rdd_task *task, const work *w, rdd_err *err) {
     if (st) return st;
     in[d] = part;
   }
-  return w->node->compute.parts(w->node->compute.arg, in, task, err);
+  task->report->inside = w->node;
+  rdd_status st = w->node->compute.parts(w->node->compute.arg, in, task, err);
+  task->report->inside = NULL;
+  return st;
 }
 
 /* Rows are passed on: from one partition of one parent (true, with which), or from several, which
@@ -272,10 +299,8 @@ static rdd_status run_pipeline(rdd_task *task, work *w, rdd_err *err) {
   rdd_status st = RDD_OK;
   for (;;) {
     if (rdd_kept_here(node, p)) {
-      const rdd_part *block = NULL;
-      st = read_block(task, node, p, &block, err);
       task->above = w->above, task->into = w->into;
-      return st ? st : emit_part(task, block, err);
+      return emit_block(task, node, p, err);
     }
     if (node->compute.source) {
       task->above = w->above, task->into = w->into;
@@ -355,6 +380,8 @@ void rdd_task_run(const rdd_order *order, int fd, rdd_report *report) {
   if (!st && !order->deal_to) st = rdd_segment_finish(result.segment, NULL, &size, err);
   if (!st && order->store) store_result(order, fd, size, report);
   if (order->fault.kind == RDD_FAULT_CORRUPT) damage(fd);
+  rdd_segment_free(result.segment);
+  free_scratch(&task);
   report->status = st;
   report->finished = 1; /* last: from here on the report is believed */
 }

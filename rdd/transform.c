@@ -79,10 +79,10 @@ int64_t rdd_partition_of(const rdd_partitioner *by, rdd_type type, const rdd_col
   if (type == RDD_UTF8) {
     int32_t begin = key->offsets[row], end = key->offsets[row + 1];
     hash = rdd_hash_bytes((const char *)key->values + begin, (size_t)(end - begin));
-  } else if (type == RDD_INT64) {
-    hash = rdd_mix64((uint64_t)((const int64_t *)key->values)[row]);
   } else {
-    hash = rdd_mix64((uint64_t)(int64_t)((const int32_t *)key->values)[row]);
+    int64_t value = type == RDD_INT64 ? ((const int64_t *)key->values)[row]
+                                      : ((const int32_t *)key->values)[row];
+    hash = by->direct ? (uint64_t)value : rdd_mix64((uint64_t)value);
   }
   return (int64_t)(hash % (uint64_t)by->partitions); /* unsigned, so negative keys are no matter */
 }

@@ -179,6 +179,78 @@ static void damage_is_refused(void) {
   rdd_part_close(&part);
 }
 
+/* A part that is read through `bytes`; both are the caller's. */
+static rdd_part three_batches(char **bytes_out) {
+  rdd_schema schema = all_types();
+  rdd_part part = {0};
+  rdd_err err;
+  void *bytes = NULL;
+  size_t size = write_three(-1, &bytes);
+  TK_OK(rdd_part_open(&part, &schema, bytes, size, release_heap, &err), &err);
+  TK_OK(rdd_part_verify(&part, &err), &err);
+  *bytes_out = bytes;
+  return part;
+}
+
+/* Wherever it is, sizes and padding too; and piece by piece it is found where it is. */
+static void every_changed_bit_is_found(void) {
+  char *bytes;
+  rdd_part part = three_batches(&bytes);
+  rdd_err err;
+  int64_t piece[5] = {0}, pieces = 0;
+  for (int64_t at = 0; at < (int64_t)part.size && pieces < 5;) {
+    piece[pieces++] = at;
+    if (!TK_OK(rdd_part_verify_next(&part, &at, &err), &err)) break;
+  }
+  TK_CHECK(pieces == 4); /* the header and three batches */
+  size_t missed = 0, misplaced = 0;
+  for (size_t i = 0; i < part.size; i++) {
+    bytes[i] ^= (char)(1 << i % 8);
+    missed += rdd_part_verify(&part, &err) != RDD_EIO;
+    for (int p = 0; p < 4; p++) {
+      int64_t at = piece[p], end = p < 3 ? piece[p + 1] : (int64_t)part.size;
+      bool here = (int64_t)i >= at && (int64_t)i < end;
+      rdd_status st = rdd_part_verify_next(&part, &at, &err);
+      misplaced += here ? st != RDD_EIO || at != piece[p] : st != RDD_OK || at != end;
+    }
+    bytes[i] ^= (char)(1 << i % 8);
+  }
+  TK_CHECK(missed == 0);
+  TK_CHECK(misplaced == 0);
+  rdd_part_close(&part);
+}
+
+static void batches_that_changed_places_are_found(void) {
+  enum { N = 1000 };
+  static int64_t values[2][N];
+  rdd_schema schema = {0};
+  rdd_schema_add(&schema, "l", RDD_INT64);
+  rdd_segment *segment = NULL;
+  rdd_part part = {0};
+  rdd_err err;
+  void *bytes = NULL, *first = NULL;
+  size_t size = 0;
+  TK_OK(rdd_segment_new(&segment, &schema, -1, &err), &err);
+  for (int b = 0; b < 2; b++) {
+    for (int i = 0; i < N; i++) values[b][i] = 10 * i + b;
+    rdd_batch batch = {.rows = N, .column = {{.values = values[b]}}};
+    TK_OK(rdd_segment_append(segment, &batch, &err), &err);
+  }
+  TK_OK(rdd_segment_finish(segment, &bytes, &size, &err), &err);
+  rdd_segment_free(segment);
+  TK_OK(rdd_part_open(&part, &schema, bytes, size, release_heap, &err), &err);
+  TK_OK(rdd_part_verify(&part, &err), &err);
+  size_t head = 64, record = (size - head) / 2;
+  first = rdd_alloc(record, 1);
+  memcpy(first, (char *)bytes + head, record);
+  memmove((char *)bytes + head, (char *)bytes + head + record, record);
+  memcpy((char *)bytes + head + record, first, record);
+  TK_CHECK(rdd_part_verify(&part, &err) == RDD_EIO);
+  TK_CHECK(strstr(err.message, "at byte 64 is") != NULL);
+  rdd_free(first);
+  rdd_part_close(&part);
+}
+
 static void bad_batches_are_refused(void) {
   rdd_schema schema = {0};
   rdd_schema_add(&schema, "s", RDD_UTF8);
@@ -277,6 +349,8 @@ int main(void) {
       {"an empty segment is valid", empty_segment_is_valid},
       {"a segment that was sent opens elsewhere", sent_segment_opens_elsewhere},
       {"damage is refused", damage_is_refused},
+      {"every changed bit is found", every_changed_bit_is_found},
+      {"batches that changed places are found", batches_that_changed_places_are_found},
       {"bad batches are refused", bad_batches_are_refused},
       {"offsets of long slices are shifted", long_slices_are_shifted},
       {"schemas", schemas},

@@ -280,6 +280,28 @@ static void negative_keys(rdd_comm *comm) {
   kit_free(k);
 }
 
+/* Without a hash: rows go where the column says, and stand there in order. */
+static void partitions_of_choice(rdd_comm *comm) {
+  if (!KIT_FORKS) return;
+  kit *k = kit_new(comm);
+  rdd *source = kit_rows(k, PARTITIONS), *dealt = NULL, *again = NULL, *r = NULL;
+  expected e = {0};
+  rdd_err err;
+  for (uint64_t p = 0; p < 5; p++)
+    for (int64_t i = 0; i < ALL; i++)
+      if ((uint64_t)(row_n(i) % 17 - 8) % 5 == p) expect(&e, row_n(i));
+  TK_OK(rdd_partition_at(&dealt, source, "dealt", "key", 5, &err), &err);
+  check_rows(k, rdd_retain(dealt), e);
+  TK_OK(rdd_partition_at(&again, dealt, "again", "key", 5, &err), &err);
+  TK_CHECK(again == dealt);
+  TK_OK(rdd_partition_by(&r, dealt, "hashed", "key", 5, &err), &err);
+  TK_CHECK(r != dealt);
+  rdd_release(r), r = NULL;
+  TK_CHECK(rdd_partition_at(&r, source, "x", "word", 3, &err) == RDD_EUSAGE && !r);
+  rdd_release(source), rdd_release(dealt), rdd_release(again);
+  kit_free(k);
+}
+
 static void co_partitioned_zip(rdd_comm *comm) {
   if (!KIT_FORKS) return;
   kit *k = kit_new(comm);
@@ -495,6 +517,7 @@ int main(void) {
       {"sample: the same rows at each run", sample},
       {"union, zip and coalesce", union_zip_coalesce},
       {"PairRDDFunctionsSuite: partition_by with negative keys, and text", negative_keys},
+      {"partition_at sends rows to the partition that a column tells", partitions_of_choice},
       {"RDDSuite: zip of co-partitioned RDDs", co_partitioned_zip},
       {"RDDSuite: take", take},
       {"reduce and aggregate: floats do not depend on ranks", floats_do_not_depend_on_ranks},
