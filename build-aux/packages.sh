@@ -19,12 +19,14 @@ libcunit1-dev        pkg-config --exists cunit
 TABLE
 }
 
-# What only the tests on a cluster need: SLURM, and the network that they make for it.
-packages_cluster_table() {
+# What only some tests need: those on a cluster SLURM, and the network that they make for it; those
+# in which Python reads what is ours a virtual environment.
+packages_optional_table() {
   cat <<'TABLE'
 slurm-wlm            command -v slurmctld && command -v slurmd && command -v sbatch
 munge                command -v munged
 iproute2             command -v ip
+python3-venv         python3 -c 'import ensurepip, venv'
 TABLE
 }
 
@@ -72,13 +74,13 @@ packages_ensure() {
   [ -z "$missing" ] || { echo "still missing after apt-get: $missing" >&2 && return 1; }
 }
 
-# The same for the tests on a cluster, which are skipped where it does not work: so this never fails.
-# They run as root only, so nothing is installed for anybody else.
-packages_ensure_cluster() {
+# The same for tests that are skipped where it does not work: so this never fails. Most of them run as
+# root only, so nothing is installed for anybody else.
+packages_ensure_optional() {
   local missing
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 0
-  missing=$(packages_missing packages_cluster_table)
+  missing=$(packages_missing packages_optional_table)
   [ -n "$missing" ] || return 0
-  echo "installing, for the tests on a cluster: $missing"
+  echo "installing, for some of the tests: $missing"
   packages_install '' "$missing" || echo "apt-get could not install them; those tests will be skipped"
 }

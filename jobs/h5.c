@@ -136,16 +136,22 @@ static rdd_status check_version(hid_t file, const char *path, char kind[32], rdd
   return RDD_OK;
 }
 
-rdd_status job_h5_open(hid_t *file_out, const char *path, char kind_out[32], rdd_err *err) {
+/* sealed: it has to have its checksum, before HDF5 sees it. */
+static rdd_status open_kind(hid_t *file_out, const char *path, char kind_out[32], bool sealed,
+                            rdd_err *err) {
   be_silent();
   if (access(path, R_OK) != 0)
     return rdd_set(err, RDD_ENOINPUT, "%s: cannot be read: %s", path, strerror(errno));
   char kind[32];
-  bool sealed;
+  bool has_seal;
   hid_t file = H5I_INVALID_HID;
   hid_t list = access_list();
-  rdd_status st = job_h5_check_seal(path, &sealed, err);
+  rdd_status st = job_h5_check_seal(path, &has_seal, err);
   if (st) goto done;
+  if (sealed && !has_seal) {
+    st = rdd_set(err, RDD_EDATA, "%s: damaged: it has no checksum at its end", path);
+    goto done;
+  }
   if (H5Fis_hdf5(path) <= 0) {
     st = rdd_set(err, RDD_EDATA, "%s: not an HDF5 file", path);
     goto done;
@@ -157,7 +163,7 @@ rdd_status job_h5_open(hid_t *file_out, const char *path, char kind_out[32], rdd
   }
   st = check_version(file, path, kind, err);
   if (st) goto done;
-  if (!sealed && (!strcmp(kind, "block") || !strcmp(kind, "checkpoint"))) {
+  if (!has_seal && (!strcmp(kind, "block") || !strcmp(kind, "checkpoint"))) {
     st = rdd_set(err, RDD_EDATA, "%s: damaged: a %s without its checksum", path, kind);
     goto done;
   }
@@ -168,6 +174,14 @@ done:
   job_h5_drop(file);
   if (list >= 0) H5Pclose(list);
   return st;
+}
+
+rdd_status job_h5_open(hid_t *file_out, const char *path, char kind_out[32], rdd_err *err) {
+  return open_kind(file_out, path, kind_out, false, err);
+}
+
+rdd_status job_h5_open_sealed(hid_t *file_out, const char *path, char kind_out[32], rdd_err *err) {
+  return open_kind(file_out, path, kind_out, true, err);
 }
 
 rdd_status job_h5_close(hid_t file, const char *path, rdd_err *err) {
@@ -292,15 +306,18 @@ bool job_h5_get_real(hid_t object, const char *name, double *value) {
 
 rdd_status job_h5_group(hid_t *out, hid_t where, const char *name, const char *description,
                         rdd_err *err) {
-  hid_t group = H5Gcreate2(where, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-  if (group < 0) return rdd_set(err, RDD_EIO, "group %s cannot be created: %s", name, job_h5_why());
-  rdd_status st = job_h5_set_string(group, "description", description, err);
-  if (st) {
+  hid_t timeless = H5Pcreate(H5P_GROUP_CREATE), group = H5I_INVALID_HID;
+  rdd_status st = RDD_OK;
+  if (timeless >= 0 && H5Pset_obj_track_times(timeless, false) >= 0)
+    group = H5Gcreate2(where, name, H5P_DEFAULT, timeless, H5P_DEFAULT);
+  if (group < 0) st = rdd_set(err, RDD_EIO, "group %s cannot be created: %s", name, job_h5_why());
+  if (timeless >= 0) H5Pclose(timeless);
+  if (!st) st = job_h5_set_string(group, "description", description, err);
+  if (!st)
+    *out = group;
+  else if (group >= 0)
     H5Gclose(group);
-    return st;
-  }
-  *out = group;
-  return RDD_OK;
+  return st;
 }
 
 /* How a dataset is laid out in the file; negative on failure. */

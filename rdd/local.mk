@@ -2,6 +2,7 @@
 noinst_LIBRARIES += %D%/librdd.a
 %C%_librdd_a_SOURCES = \
   %D%/actions.c \
+  %D%/arrow.c %D%/arrow.h \
   %D%/batch.c %D%/batch.h \
   %D%/blocks.c \
   %D%/collect.c \
