@@ -1,12 +1,17 @@
 /* als import: any input format to one HDF5 ratings file. */
 #include "jobs/job.h"
 #include "jobs/output.h"
+#include "jobs/plugin.h"
 #include "jobs/save.h"
 #include "jobs/ui.h"
 
 static const job_option options[] = {
     {"output", 'o', JOB_STRING, "FILE", NULL, 0, 0, true, "where to write; .h5, or .csv"},
     JOB_INPUT_OPTIONS,
+    {"map", 0, JOB_STRINGS, "LIB:FUNCTION", NULL, 0, 0, false,
+     "filter or rewrite with FUNCTION[=ARGUMENT] of LIB; repeatable"},
+    {"task-time-limit", 0, JOB_REAL, "S", "0", 0, 1e9, false,
+     "seconds that a task may take before it is run again; 0: no limit"},
     {0},
 };
 
@@ -15,40 +20,51 @@ static rdd_status finish(job *j, const job_input *input, job_table_file *file, c
                          const rdd_counters *counters, double started, rdd_err *err) {
   int64_t bad = counters->value[JOB_COUNT_BAD];
   int64_t users = job_table_file_distinct(file, 0), items = job_table_file_distinct(file, 1);
-  int64_t rows = job_table_file_rows(file);
-  if (!rows) return rdd_set(err, RDD_EDATA, "%s: no ratings", job_input_describe(input));
+  int64_t rows = job_table_file_rows(file), dropped = counters->value[JOB_COUNT_ROWS] - rows;
+  if (!rows)
+    return rdd_set(err, RDD_EDATA, dropped ? "%s: --map leaves no ratings" : "%s: no ratings",
+                   job_input_describe(input));
   rdd_status st = job_save_counts(file, err);
   if (!st) st = job_table_file_attribute(file, "bad_records", bad, err);
   if (st) return st;
   job_json_int(j->result, "users", users);
   job_json_int(j->result, "items", items);
   job_json_int(j->result, "ratings", rows);
+  job_json_int(j->result, "dropped", dropped);
   job_json_int(j->result, "bad_records", bad);
   job_json_real(j->result, "seconds", job_now() - started);
   job_json_string(j->result, "out", path);
   job_say("%s: %s ratings of %s items by %s users in %s", job_input_describe(input),
           job_count_text(rows), job_count_text(items), job_count_text(users),
           job_seconds_text(job_now() - started));
-  if (bad) job_warn("skipped %s malformed records; the first: %s", job_count_text(bad),
-                    counters->note);
+  if (dropped) job_say("--map dropped %s ratings", job_count_text(dropped));
+  if (bad)
+    job_warn("skipped %s malformed records; the first: %s", job_count_text(bad), counters->note);
   return RDD_OK;
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   double started = job_now();
   job_input *input = NULL;
+  job_maps *maps = NULL;
+  rdd *ratings = NULL;
   job_table_file *file = NULL;
   rdd_counters counters = {0};
+  int n = 0;
   const char *path = job_string(args, "output");
+  const char *const *specs = job_strings(args, "map", &n);
   rdd_status st = RDD_OK;
   if (j->comm->rank == 0) st = job_output_check(path, ".h5|.hdf5|.csv|.tsv", err);
+  if (!st) st = job_maps_open(&maps, specs, n, err);
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;
   job_input_opts opts = job_input_options(j, args, false);
   st = job_input_open(j->comm, job_positional(args), job_positionals(args), &opts, &input, err);
   if (st) goto done;
-  st = job_save(j, job_input_rdd(input), "importing", path, &job_ratings_spec, &file, &counters,
-                err);
+  st = rdd_agree(j->comm, job_maps_apply(maps, job_input_rdd(input), &ratings, err), err);
+  if (st) goto done;
+  j->task_time_limit = job_real(args, "task-time-limit");
+  st = job_save(j, ratings, "importing", path, &job_ratings_spec, &file, &counters, err);
   if (!st) st = job_input_check(input, &counters, err);
   if (st) goto done;
   if (j->comm->rank == 0) st = finish(j, input, file, path, &counters, started, err);
@@ -58,6 +74,8 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   file = NULL;
 done:
   job_table_file_abandon(file);
+  rdd_release(ratings);
+  job_maps_close(maps);
   job_input_close(input);
   return st;
 }

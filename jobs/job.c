@@ -136,6 +136,7 @@ rdd_run_opts job_run_opts(job *j, const char *what) {
   *stage = (job_stage){j, what};
   return (rdd_run_opts){
       .slots = j->threads,
+      .time_limit = j->task_time_limit,
       .progress = show_partitions,
       .event = note_event,
       .fault = task_fault,

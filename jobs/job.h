@@ -25,6 +25,7 @@ struct job {
   job_run *run;        /* work directory, event log, faults; never NULL inside a command */
   const char *command; /* "train" */
   bool json, quiet;
+  double task_time_limit; /* s, for the tasks of job_run_opts(); 0: none */
   int threads;      /* of this rank: cores it may use, shared fairly with the node's other ranks */
   job_json *result; /* keys of --json; printed by rank 0 when the command succeeds */
   const char *command_line;    /* as typed, for provenance */
