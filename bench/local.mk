@@ -4,9 +4,39 @@ bench_peak_SOURCES = %D%/peak.c
 bench_peak_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
 bench_peak_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 bench_peak_LDADD = $(BLAS_LIBS)
-EXTRA_DIST += %D%/README.md %D%/train.sh %D%/checkpoint.sh %D%/recovery.sh
-CLEANFILES += bench/peak
+EXTRA_PROGRAMS += bench/exchange
+bench_exchange_SOURCES = %D%/exchange.c
+bench_exchange_LDADD = $(RDD_LIBS)
+EXTRA_DIST += %D%/README.md %D%/train.sh %D%/checkpoint.sh %D%/recovery.sh %D%/exchange.sh
+CLEANFILES += bench/peak bench/exchange
 
 .PHONY: bench
 bench: als bench/peak
 	BUILD=$(abs_top_builddir) $(srcdir)/bench/train.sh
+
+# The hand-off from partitions to compressed rows: memory and speed at 1, 2 and 4 ranks.
+EXTRA_PROGRAMS += bench/handoff
+bench_handoff_SOURCES = %D%/handoff.c
+bench_handoff_LDADD = $(JOB_LIBS)
+EXTRA_DIST += %D%/handoff.sh
+CLEANFILES += bench/handoff
+
+.PHONY: bench-handoff
+bench-handoff: als bench/handoff
+	BUILD=$(abs_top_builddir) $(srcdir)/bench/handoff.sh
+
+.PHONY: bench-exchange
+bench-exchange: bench/exchange
+	BUILD=$(abs_top_builddir) $(srcdir)/bench/exchange.sh
+
+# Reading text: each format against memcpy, wc -l and the C library.
+EXTRA_PROGRAMS += bench/reading
+bench_reading_SOURCES = %D%/reading.c
+bench_reading_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS)
+bench_reading_LDADD = $(JOB_LIBS)
+EXTRA_DIST += %D%/reading.sh
+CLEANFILES += bench/reading
+
+.PHONY: bench-reading
+bench-reading: als bench/reading
+	BUILD=$(abs_top_builddir) $(srcdir)/bench/reading.sh

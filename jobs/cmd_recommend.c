@@ -145,8 +145,8 @@ static rdd_status choose_rows(recommendation *r, rdd_err *err) {
 /* ---- output ---- */
 
 static const char *const columns[] = {
-    "id of the user (of the item with --for items)", "place in the list, 1 is the best",
-    "id of the recommended item (user with --for items)", "predicted rating"};
+    "id of whom the list is for", "place in the list, 1 is the best", "id of what is recommended",
+    "predicted rating"};
 static const job_table_spec spec = {
     .group = "/recommendations",
     .kind = "recommendations",

@@ -1,7 +1,7 @@
 # jobs: argv, files, HDF5, main(): the only room with paths and programs.
 bin_PROGRAMS += als gangrun
 noinst_LIBRARIES += %D%/libjobs.a
-%C%_libjobs_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS) $(ZLIB_CFLAGS)
+%C%_libjobs_a_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS) $(ZLIB_CFLAGS) -DPKGLIBDIR='"$(pkglibdir)"'
 %C%_libjobs_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 %C%_libjobs_a_SOURCES = \
   %D%/block_store.c %D%/block_store.h \
@@ -18,6 +18,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/dictionary.c %D%/dictionary.h \
   %D%/fault.c %D%/fault.h \
   %D%/h5.c %D%/h5.h \
+  %D%/h5_child.c \
   %D%/h5_disk.c %D%/h5_disk_impl.h \
   %D%/h5_seal.c \
   %D%/input.c %D%/input.h %D%/input_impl.h \
@@ -27,12 +28,15 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/json.c %D%/json.h \
   %D%/leftovers.c %D%/leftovers.h \
   %D%/lines.c \
+  %D%/memory_use.c %D%/memory_use.h \
   %D%/model_file.c %D%/model_file.h \
   %D%/model_read.c \
   %D%/number.c %D%/number.h \
   %D%/output.c %D%/output.h \
+  %D%/plugin.c %D%/plugin.h \
   %D%/processes.c %D%/processes.h \
   %D%/read_h5.c \
+  %D%/read_plain.c \
   %D%/read_text.c \
   %D%/record.c %D%/record.h \
   %D%/rows.c \
@@ -48,3 +52,13 @@ als_LDADD = $(JOB_LIBS)
 # The supervisor links neither MPI nor HDF5: it has to live where they do not.
 gangrun_SOURCES = %D%/gangrun.c %D%/gangrun_attempt.c %D%/gangrun_impl.h
 gangrun_LDADD = %D%/libjobs.a $(RDD_LIBS) -lm
+
+# For functions of the user's own, and those that come along: a library that is only opened at run time,
+# compiled as a user's would be, against the one header.
+include_HEADERS = %D%/gangplank_map.h
+mapsexecdir = $(pkglibdir)
+mapsexec_PROGRAMS = %D%/maps/maps.so
+%C%_maps_maps_so_SOURCES = %D%/maps/maps.c
+%C%_maps_maps_so_CPPFLAGS = -I$(top_srcdir)/%D%
+%C%_maps_maps_so_CFLAGS = $(AM_CFLAGS) -fPIC
+%C%_maps_maps_so_LDFLAGS = $(AM_LDFLAGS) -shared

@@ -3,12 +3,13 @@ cli_tests = \
   %D%/cli_bad.sh \
   %D%/cli_formats.sh \
   %D%/cli_golden.sh \
+  %D%/cli_map.sh \
   %D%/cli_movielens.sh \
   %D%/cli_pipeline.sh \
   %D%/cli_resume.sh \
   %D%/cli_same_bits.sh \
   %D%/cli_signals.sh
-EXTRA_DIST += $(cli_tests) %D%/cli_lib.sh
+EXTRA_DIST += $(cli_tests) %D%/cli_lib.sh %D%/maps_bad.c
 TESTS += $(cli_tests)
 cli_helpers =
 
@@ -30,4 +31,5 @@ CLEANFILES += $(EXTRA_PROGRAMS)
 
 %D%/cli_bad.log %D%/cli_formats.log %D%/cli_golden.log %D%/cli_movielens.log \
 %D%/cli_pipeline.log %D%/cli_resume.log %D%/cli_same_bits.log %D%/cli_signals.log: als$(EXEEXT) $(cli_helpers)
+%D%/cli_map.log: als$(EXEEXT) jobs/maps/maps.so$(EXEEXT)
 check-build: $(cli_helpers)

@@ -25,3 +25,13 @@ check_PROGRAMS += tests/jobs_blocks.unit
 tests_jobs_blocks_unit_SOURCES = %D%/jobs_blocks.c
 tests_jobs_blocks_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS)
 tests_jobs_blocks_unit_LDADD = $(JOB_TEST_LIBS)
+
+check_PROGRAMS += tests/jobs_plain.unit
+tests_jobs_plain_unit_SOURCES = %D%/jobs_plain.c
+tests_jobs_plain_unit_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=job_plain_init
+tests_jobs_plain_unit_LDADD = $(JOB_TEST_LIBS)
+
+check_PROGRAMS += tests/jobs_plugin.unit
+tests_jobs_plugin_unit_SOURCES = %D%/jobs_plugin.c %D%/rdd_kit.h
+tests_jobs_plugin_unit_LDADD = $(JOB_TEST_LIBS)
+tests/jobs_plugin.log: jobs/maps/maps.so$(EXEEXT)

@@ -38,6 +38,8 @@ include %D%/cli.mk
 include %D%/gangrun.mk
 include %D%/recovery.mk
 include %D%/cluster.mk
+include %D%/fuzz.mk
+include %D%/arrow.mk
 
 # The scripts look at the archives, so those come first.
 %D%/layering.log: $(noinst_LIBRARIES)
