@@ -200,11 +200,12 @@ static rdd_status read_column(hid_t group, const rdd_field *field, int c, image 
   st = read_all(group, length_name(field->name, name), H5T_NATIVE_INT32, sizeof(int32_t),
                 (void **)&m->length[c], &lengths, err);
   if (st) return st;
-  for (int64_t i = 0; i < lengths; i++) {
-    if (m->length[c][i] < 0) break;
+  bool good = lengths == m->rows;
+  for (int64_t i = 0; i < lengths && good; i++) {
+    good = m->length[c][i] >= 0;
     bytes += m->length[c][i];
   }
-  if (lengths != m->rows || bytes != m->n[c])
+  if (!good || bytes != m->n[c])
     return rdd_set(err, RDD_EIO, "the texts of column %s do not fit their lengths", field->name);
   m->offsets[c] = rdd_alloc((size_t)m->rows + 1, sizeof *m->offsets[c]);
   return m->offsets[c] ? RDD_OK : rdd_set(err, RDD_ENOMEM, "out of memory for a block");
@@ -232,10 +233,13 @@ static rdd_status read_block(hid_t file, const rdd_block *block, const rdd_schem
     st = read_all(file, "batch_rows", H5T_NATIVE_INT64, sizeof(int64_t), (void **)&m->batch_rows,
                   &m->batches, err);
   if (st) return st;
-  for (int64_t b = 0; b < m->batches; b++) rows += m->batch_rows[b] > 0 ? m->batch_rows[b] : 0;
-  if (!job_h5_get_int(file, "rows", &m->rows) || m->rows != rows)
-    return rdd_set(err, RDD_EIO, "has %lld rows in its batches, another number in all",
-                   (long long)rows);
+  bool good = job_h5_get_int(file, "rows", &m->rows);
+  for (int64_t b = 0; b < m->batches && good; b++) {
+    good = m->batch_rows[b] >= 1 && m->batch_rows[b] <= m->rows - rows; /* no sum overflows */
+    rows += good ? m->batch_rows[b] : 0;
+  }
+  if (!good || m->rows != rows)
+    return rdd_set(err, RDD_EIO, "the rows of its batches are not those that it has in all");
   group = H5Gopen2(file, "columns", H5P_DEFAULT);
   if (group < 0) return rdd_set(err, RDD_EIO, "group columns is missing");
   for (int c = 0; c < schema->columns && !st; c++)
@@ -295,7 +299,7 @@ static rdd_status get(rdd_store *store, const rdd_block *block, const rdd_schema
   char path[PATH_MAX], kind[32] = "";
   image m = {0};
   hid_t file = H5I_INVALID_HID;
-  rdd_status st = job_h5_open(&file, path_of(store, block, path), kind, err);
+  rdd_status st = job_h5_open_sealed(&file, path_of(store, block, path), kind, err);
   if (!st && strcmp(kind, "block"))
     st = rdd_set(err, RDD_EIO, "%s: holds %s, expected a block", path, kind);
   if (!st) {

@@ -32,6 +32,19 @@ RDD_MUST_CHECK rdd_status job_h5_create_checked(hid_t *file_out, const char *pat
 RDD_MUST_CHECK rdd_status job_h5_open(hid_t *file_out, const char *path, char kind_out[32],
                                       rdd_err *err);
 
+/* The same for a file that has to have a checksum, see job_h5_seal(). */
+RDD_MUST_CHECK rdd_status job_h5_open_sealed(hid_t *file_out, const char *path, char kind_out[32],
+                                             rdd_err *err);
+
+/* HDF5 crashes on some files that are damaged and have no checksum of ours. Look at one in a child before
+ * this process does.                                                      Not collective.
+ *   look    [in]      called in the child; opens the file itself
+ *   result  [in,out]  `bytes` plain bytes that look() changes; as they were on failure
+ * Fails with what look() returns, and with RDD_EDATA where the child dies or does not end. */
+typedef rdd_status (*job_h5_look)(const void *arg, void *result, rdd_err *err);
+RDD_MUST_CHECK rdd_status job_h5_look_first(const char *path, job_h5_look look, const void *arg,
+                                            void *result, size_t bytes, rdd_err *err);
+
 /* Flush and close; what a full disk says at last is said here. Everything in the file that is still
  * open is flushed, checked and closed with it. */
 RDD_MUST_CHECK rdd_status job_h5_close(hid_t file, const char *path, rdd_err *err);

@@ -124,12 +124,13 @@ static rdd_status look_at_mark(const reader *in, shape *s, rdd_err *err) {
   return RDD_OK;
 }
 
-/* Open the file and look at everything but the rows. */
-static rdd_status look(reader *in, rdd_err *err) {
+/* Open the file and look at everything but the rows. sealed: as job_h5_open_sealed(). */
+static rdd_status look(reader *in, bool sealed, rdd_err *err) {
   char kind[32];
   shape *s = &in->shape;
   s->iteration = -1;
-  rdd_status st = job_h5_open(&in->file, in->path, kind, err);
+  rdd_status st = sealed ? job_h5_open_sealed(&in->file, in->path, kind, err)
+                         : job_h5_open(&in->file, in->path, kind, err);
   if (st) return st;
   if (strcmp(kind, "model") && strcmp(kind, "checkpoint"))
     return rdd_set(err, RDD_EDATA, "%s: holds %s, expected a model (see als train)", in->path,
@@ -400,11 +401,39 @@ done:
   return st;
 }
 
+/* What a damaged file may kill HDF5 with, in a child: its attributes and links, and texts, which lie in a
+ * heap without a checksum. */
+static rdd_status look_in_child(const void *path, void *result, rdd_err *err) {
+  reader in = {.path = path, .file = H5I_INVALID_HID};
+  (void)result;
+  rdd_status st = look(&in, false, err);
+  for (int side = 0; side < 2 && !st; side++) {
+    text_slice text = {0};
+    if (in.shape.type[side] == RDD_UTF8)
+      st = read_text_slice(&in, side, 0, in.shape.n[side], &text, err);
+    text_slice_reset(&text);
+  }
+  job_h5_drop(in.file);
+  return st;
+}
+
+/* Rank 0 looks in a child first, unless a checksum tells that the file is whole.      Collective. */
+static rdd_status look_with_care(reader *in, rdd_err *err) {
+  bool sealed = true;
+  rdd_status st = RDD_OK;
+  if (in->comm->rank == 0) {
+    st = job_h5_check_seal(in->path, &sealed, err);
+    if (!st && !sealed) st = job_h5_look_first(in->path, look_in_child, in->path, NULL, 0, err);
+  }
+  st = rdd_agree(in->comm, st, err);
+  return st ? st : rdd_agree(in->comm, look(in, false, err), err);
+}
+
 rdd_status job_model_read(rdd_comm *comm, const char *path, als_model **out, rdd_err *err) {
   reader in = {.comm = comm, .path = path, .file = H5I_INVALID_HID};
   als_ids *ids[2] = {NULL, NULL};
   als_model *m = NULL;
-  rdd_status st = rdd_agree(comm, look(&in, err), err);
+  rdd_status st = look_with_care(&in, err);
   if (!st) st = agree_on_shape(&in, err);
   for (int side = 0; side < 2 && !st; side++) st = read_ids(&in, side, &ids[side], err);
   if (st) goto done;
@@ -429,7 +458,7 @@ rdd_status job_saved_open(job_saved **out, rdd_comm *comm, const char *path, rdd
   reader *in = rdd_alloc(1, sizeof(*in));
   if (!in) st = rdd_set(err, RDD_ENOMEM, "%s: out of memory", path);
   if (in) *in = (reader){.comm = comm, .path = path, .file = H5I_INVALID_HID};
-  if (!st) st = look(in, err);
+  if (!st) st = look(in, true, err);
   if (!st && in->shape.iteration < 0)
     st = rdd_set(err, RDD_EDATA, "%s: holds a model, expected a checkpoint", path);
   st = rdd_agree(comm, st, err);
@@ -445,7 +474,7 @@ rdd_status job_saved_open(job_saved **out, rdd_comm *comm, const char *path, rdd
 bool job_saved_peek(const char *path, job_mark *mark_out) {
   reader in = {.path = path, .file = H5I_INVALID_HID};
   rdd_err err;
-  bool good = look(&in, &err) == RDD_OK && in.shape.iteration >= 0;
+  bool good = look(&in, true, &err) == RDD_OK && in.shape.iteration >= 0;
   if (good) *mark_out = job_saved_mark(&in);
   job_h5_drop(in.file);
   return good;
@@ -468,8 +497,12 @@ static rdd_status read_history_column(const reader *in, const char *name, int64_
   if (dataset < 0)
     return rdd_set(err, RDD_EDATA, "%s: not a whole checkpoint: dataset %s is missing", in->path,
                    full);
-  rdd_status st = job_h5_read_rows(dataset, H5T_NATIVE_DOUBLE, 0, n, value, err);
-  if (st) job_h5_in_file(err, in->path);
+  rdd_status st = RDD_OK;
+  int64_t dims[2];
+  if (!job_h5_shape(dataset, dims) || dims[1] != 0)
+    st = rdd_set(err, RDD_EDATA, "%s: %s has not one dimension", in->path, full);
+  else if (job_h5_read_rows(dataset, H5T_NATIVE_DOUBLE, 0, n, value, err))
+    st = job_h5_in_file(err, in->path);
   H5Dclose(dataset);
   return st;
 }

@@ -119,8 +119,7 @@ rdd_status job_prepare_h5(rdd_err *err) {
   return RDD_OK;
 }
 
-rdd_status job_sniff_h5(job_file *file, const char *path, const job_input_opts *opts,
-                        rdd_err *err) {
+rdd_status job_look_h5(job_file *file, const char *path, const job_input_opts *opts, rdd_err *err) {
   ratings r;
   rdd_status st = ratings_open(&r, path, err);
   if (st) goto done;
@@ -144,6 +143,22 @@ rdd_status job_sniff_h5(job_file *file, const char *path, const job_input_opts *
 done:
   ratings_close(&r);
   return st;
+}
+
+typedef struct look_at {
+  const char *path;
+  const job_input_opts *opts;
+} look_at;
+
+static rdd_status look(const void *arg, void *result, rdd_err *err) {
+  const look_at *at = arg;
+  return job_look_h5(result, at->path, at->opts, err);
+}
+
+rdd_status job_sniff_h5(job_file *file, const char *path, const job_input_opts *opts,
+                        rdd_err *err) {
+  const look_at at = {path, opts};
+  return job_h5_look_first(path, look, &at, file, sizeof *file, err);
 }
 
 /* ---- in a task ---- */
@@ -246,10 +261,9 @@ static rdd_status chunk_read(chunk *c, const ratings *r, bool timestamp, int64_t
 
 /* Put one id into the row; false with what is wrong. */
 static bool put_id(job_rows *rows, const ratings *r, const dictionary *d, int side, int64_t id,
-                   char what[160], rdd_status *st, rdd_err *err) {
+                   char what[160]) {
   char digits[24];
   job_span span = {.text = digits};
-  *st = RDD_OK;
   if (r->dictionary[side] >= 0) {
     if (id < 0 || id >= d->n) {
       snprintf(what, 160, "%s code %lld is not in the dictionary of %lld strings",
@@ -270,7 +284,7 @@ static bool put_id(job_rows *rows, const ratings *r, const dictionary *d, int si
     }
     span.n = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)id);
   }
-  *st = job_rows_text(rows, side, &span, err);
+  job_rows_text(rows, side, &span);
   return true;
 }
 
@@ -279,12 +293,10 @@ static rdd_status take_row(job_rows *rows, const ratings *r, const dictionary d[
                            int64_t i, int64_t row, rdd_err *err) {
   char what[160] = "", message[480];
   float rating = 0;
-  rdd_status st = RDD_OK;
   const char *wrong;
   bool good = true;
-  for (int side = 0; side < 2 && good && !st; side++)
-    good = put_id(rows, r, &d[side], side, c->id[side][i], what, &st, err);
-  if (st) return st;
+  for (int side = 0; side < 2 && good; side++)
+    good = put_id(rows, r, &d[side], side, c->id[side][i], what);
   if (good && !job_rating(c->value[i], &rating, &wrong)) {
     snprintf(what, sizeof what, "rating %g %s", c->value[i], wrong);
     good = false;
