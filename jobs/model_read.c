@@ -105,7 +105,7 @@ static rdd_status look_at_attributes(const reader *in, shape *s, rdd_err *err) {
   const char *const name[3] = {"mean", "rating_min", "rating_max"};
   double *const value[3] = {&s->mean, &s->rating_min, &s->rating_max};
   for (int i = 0; i < 3; i++)
-    if (!job_h5_get_real(in->file, name[i], value[i]) || !isfinite(*value[i]))
+    if (!job_h5_get_real(in->file, name[i], value[i]) || !isfinite((float)*value[i]))
       return rdd_set(err, RDD_EDATA, "%s: expected a root attribute %s that is a finite number",
                      in->path, name[i]);
   return RDD_OK;
