@@ -398,6 +398,7 @@ bool job_h5_shape(hid_t dataset, int64_t dims_out[2]) {
   hid_t space = H5Dget_space(dataset);
   int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
   bool good = (rank == 1 || rank == 2) && H5Sget_simple_extent_dims(space, dims, NULL) == rank;
+  good = good && dims[0] <= INT64_MAX && dims[1] <= INT64_MAX;
   if (space >= 0) H5Sclose(space);
   if (!good) return false;
   dims_out[0] = (int64_t)dims[0];

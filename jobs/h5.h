@@ -85,7 +85,8 @@ RDD_MUST_CHECK rdd_status job_h5_dataset_plain(hid_t *out, hid_t where, const ch
  *   so_far  [in]  how writing it went; an error is handed on, and err is left as it is */
 RDD_MUST_CHECK rdd_status job_h5_dataset_close(hid_t dataset, rdd_status so_far, rdd_err *err);
 
-/* Shape of a dataset: dims_out[1] is 0 where it has one dimension. False for any other rank. */
+/* Shape of a dataset: dims_out[1] is 0 where it has one dimension. False for any other rank, and for a
+ * size beyond int64. */
 bool job_h5_shape(hid_t dataset, int64_t dims_out[2]);
 
 /* Read or write rows [first, first + n) of a dataset of 1 or 2 dimensions. Writing grows it.

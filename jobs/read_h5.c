@@ -13,6 +13,7 @@ enum {
   DICTIONARY_STEP = 4096, /* strings read at once */
 };
 
+static const int64_t most_rows = (int64_t)1 << 44; /* so that the rows of all files can be added up */
 static const char *const dataset_name[JOB_ROLES] = {"user", "item", "value", "timestamp"};
 
 /* The strings that codes stand for. */
@@ -68,6 +69,9 @@ static rdd_status open_column(ratings *r, int role, rdd_err *err) {
   if (!job_h5_shape(r->dataset[role], dims) || dims[1] != 0)
     return rdd_set(err, RDD_EDATA, "%s: /ratings/%s has not one dimension", path, name);
   if (role == JOB_USER) r->rows = dims[0];
+  if (r->rows > most_rows)
+    return rdd_set(err, RDD_EDATA, "%s: /ratings/%s has %lld rows, more than %lld", path, name,
+                   (long long)r->rows, (long long)most_rows);
   if (dims[0] != r->rows)
     return rdd_set(err, RDD_EDATA, "%s: /ratings/%s has %lld rows, /ratings/user %lld", path, name,
                    (long long)dims[0], (long long)r->rows);

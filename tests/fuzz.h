@@ -50,7 +50,8 @@ extern const fz_target fz_record_target, fz_fault_target, fz_part_target, fz_tab
 /* A promise that is broken ends the process. */
 #define FZ_CHECK(condition, ...)                                                                   \
   ((condition) ? (void)0 : fz_fail(#condition, __FILE__, __LINE__, __VA_ARGS__))
-__attribute__((noreturn)) void fz_fail(const char *condition, const char *file, int line, const char *format, ...)
+__attribute__((noreturn)) void fz_fail(const char *condition, const char *file, int line,
+                                       const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* What fz_fail() says it happened with. */

@@ -393,6 +393,8 @@ static void read_ratings(const char *path, fz_input *in) {
   rdd_err err = {0};
   rdd_status st = job_look_h5(&file, path, &opts, &err);
   FZ_CHECK(!st || err.message[0], "no message");
+  FZ_CHECK(st || (file.weight >= 0 && file.weight <= (int64_t)1 << 44), "%lld rows",
+           (long long)file.weight);          /* many such files are added up */
   if (st || file.weight > MANY_ROWS) return; /* as many as it says: true, perhaps, but not here */
   fz_ratings whole, cut;
   fz_read_h5(&whole, path, &file, &opts);
