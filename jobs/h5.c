@@ -440,7 +440,6 @@ hid_t job_h5_memory_type(rdd_type type) {
   return H5T_NATIVE_UINT8;
 }
 
-
 /* Move one slab of rows to (source) or from (target) the file; false with the reason in why. */
 static bool move_slab(hid_t dataset, hid_t type, int rank, const hsize_t *start,
                       const hsize_t *count, const void *source, void *target, char why[NAME_SIZE]) {
@@ -502,6 +501,21 @@ rdd_status job_h5_write_rows(hid_t dataset, hid_t memory_type, int64_t first, in
   return move_rows(dataset, memory_type, first, n, dims, data, NULL, err);
 }
 
+/* A number cannot have more bits than its bytes hold; HDF5 1.10 converts such a type all the same, from
+ * memory that is not the value's. */
+static bool is_sound(hid_t dataset) {
+  hid_t type = H5Dget_type(dataset);
+  H5T_class_t kind = type >= 0 ? H5Tget_class(type) : H5T_NO_CLASS;
+  bool sound = type >= 0;
+  if (kind == H5T_INTEGER || kind == H5T_FLOAT) {
+    size_t bits = H5Tget_precision(type);
+    int offset = H5Tget_offset(type);
+    sound = bits > 0 && offset >= 0 && bits + (size_t)offset <= 8 * H5Tget_size(type);
+  }
+  if (type >= 0) H5Tclose(type);
+  return sound;
+}
+
 rdd_status job_h5_read_rows(hid_t dataset, hid_t memory_type, int64_t first, int64_t n, void *data,
                             rdd_err *err) {
   int64_t dims[2];
@@ -511,6 +525,8 @@ rdd_status job_h5_read_rows(hid_t dataset, hid_t memory_type, int64_t first, int
   if (dims[0] < first + n)
     return rdd_set(err, RDD_EDATA, "%s has %lld rows, expected at least %lld",
                    name_of(dataset, name), (long long)dims[0], (long long)(first + n));
+  if (!is_sound(dataset))
+    return rdd_set(err, RDD_EDATA, "%s has a damaged type", name_of(dataset, name));
   return move_rows(dataset, memory_type, first, n, dims, NULL, data, err);
 }
 

@@ -32,4 +32,4 @@ CLEANFILES += $(EXTRA_PROGRAMS)
 %D%/cli_bad.log %D%/cli_formats.log %D%/cli_golden.log %D%/cli_movielens.log \
 %D%/cli_pipeline.log %D%/cli_resume.log %D%/cli_same_bits.log %D%/cli_signals.log: als$(EXEEXT) $(cli_helpers)
 %D%/cli_map.log: als$(EXEEXT) jobs/maps/maps.so$(EXEEXT)
-check-build: $(cli_helpers)
+check-programs: $(cli_helpers)

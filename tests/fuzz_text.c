@@ -281,12 +281,11 @@ static void slow_line(slow *s, char *line, int64_t number) {
   char *field[ROOM];
   size_t n = strlen(line);
   if (n > 0 && line[n - 1] == '\r') line[n - 1] = 0;
-  char *text = trim(line);
-  if (!*text) return;
-  if (s->file->layout == JOB_NETFLIX && slow_section(s, text)) return;
+  if (line[strspn(line, " \t")] == 0) return;
   /* a tab that delimits is no blank to be trimmed */
-  int fields = slow_split(s->file->delimiter == '\t' ? line : text, s->file->delimiter, field,
-                          ROOM);
+  char *text = s->file->delimiter == '\t' ? line : trim(line);
+  if (s->file->layout == JOB_NETFLIX && slow_section(s, text)) return;
+  int fields = slow_split(text, s->file->delimiter, field, ROOM);
   if (slow_row(s, field, fields)) return;
   if (s->bad++ == 0) s->first_bad = number;
 }
