@@ -1,8 +1,7 @@
-/* The half-step, and the iterations made of it. */
+/* The iterations. */
 #include "mllib/als.h"
 
 #include "mllib/bias_impl.h"
-#include "mllib/normal.h"
 #include "mllib/threads_impl.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
@@ -13,153 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- One half-step ---- */
-
-enum { SUM_ERROR, SUM_NORM, SUMS };
-
-/* Own scratch and findings of one thread. */
-typedef struct worker {
-  als_normal ne;
-  double *x;            /* [k] a solution */
-  int64_t singular_row; /* lowest own row that has no solution, or INT64_MAX */
-} worker;
-
-typedef struct half_step {
-  const als_side *ratings;
-  double reg_param;
-  int k;
-  const float *other; /* factors that are read */
-  float *own;         /* factors that are written, whole table */
-  double *partial;    /* [own blocks][SUMS] */
-  int workers;
-  worker *worker;
-} half_step;
-
-static void workers_free(half_step *h) {
-  for (int t = 0; h->worker && t < h->workers; t++) {
-    als_normal_reset(&h->worker[t].ne);
-    rdd_free(h->worker[t].x);
-  }
-  rdd_free(h->worker);
-}
-
-static rdd_status workers_new(half_step *h, rdd_err *err) {
-  h->workers = als_threads();
-  h->worker = rdd_calloc((size_t)h->workers, sizeof *h->worker);
-  if (!h->worker) return rdd_set(err, RDD_ENOMEM, "out of memory for %d threads", h->workers);
-  for (int t = 0; t < h->workers; t++) {
-    worker *w = &h->worker[t];
-    rdd_status st = als_normal_init(&w->ne, h->k, err);
-    if (st) return st;
-    w->x = rdd_alloc((size_t)h->k, sizeof *w->x);
-    if (!w->x) return rdd_set(err, RDD_ENOMEM, "out of memory for a row of %d factors", h->k);
-    w->singular_row = INT64_MAX;
-  }
-  return RDD_OK;
-}
-
-/* Solve one row; add its squared error and n |x|^2 to sum. A row without ratings is all zeros, the
- * limit of small penalties.
- *
- * The error comes out of the solve: with A x = b and A = G + ridge I,
- *   sum (r - f'x)^2 = sum r^2 - 2 x'b + x'G x = sum r^2 - x'b - ridge x'x. */
-static void solve_row(half_step *h, worker *w, int64_t row, double sum[SUMS]) {
-  const als_side *side = h->ratings;
-  int64_t begin = side->start[row - side->first], n = side->start[row - side->first + 1] - begin;
-  float *out = h->own + (size_t)row * (size_t)h->k;
-  if (n == 0) {
-    memset(out, 0, (size_t)h->k * sizeof *out);
-    return;
-  }
-  double ridge = (double)n * h->reg_param, along = 0, norm = 0;
-  als_normal_clear(&w->ne);
-  als_normal_add(&w->ne, side->entry + begin, n, h->other);
-  int info = als_normal_solve(&w->ne, ridge, w->x);
-  if (info == 0) {
-    for (int j = 0; j < h->k; j++) {
-      along += w->x[j] * w->ne.rhs[j];
-      norm += w->x[j] * w->x[j];
-      out[j] = (float)w->x[j];
-    }
-  }
-  if (info != 0 || !isfinite(norm) || !isfinite((float)sqrt(norm))) {
-    if (row < w->singular_row) w->singular_row = row;
-    return;
-  }
-  double error = w->ne.squares - along - ridge * norm;
-  sum[SUM_ERROR] += error > 0 ? error : 0; /* rounding can take an exact fit below zero */
-  sum[SUM_NORM] += (double)n * norm;
-}
-
-static void solve_own_rows(half_step *h, int rank) {
-  const als_blocks *blocks = &h->ratings->blocks;
-  int64_t first = blocks->owner[rank], end = blocks->owner[rank + 1];
-#pragma omp parallel for schedule(dynamic, 1) num_threads(h->workers)
-  for (int64_t b = first; b < end; b++) {
-    double sum[SUMS] = {0};
-    int64_t row = b * blocks->block_rows, last = row + blocks->block_rows;
-    if (last > blocks->rows) last = blocks->rows;
-    for (; row < last; row++) solve_row(h, &h->worker[als_thread()], row, sum);
-    memcpy(h->partial + (b - first) * SUMS, sum, sizeof sum);
-  }
-}
-
-/* Name the lowest row without a solution, if there is one. */
-static rdd_status check_rows(const half_step *h, const als_model *model, int side, rdd_err *err) {
-  const als_side *ratings = h->ratings;
-  int64_t row = INT64_MAX;
-  char text[ALS_ID_TEXT];
-  for (int t = 0; t < h->workers; t++)
-    if (h->worker[t].singular_row < row) row = h->worker[t].singular_row;
-  if (row == INT64_MAX) return RDD_OK;
-  int64_t i = row - ratings->first, n = ratings->start[i + 1] - ratings->start[i];
-  rdd_set(err, RDD_ESINGULAR,
-          "the normal equations of %s %s (dense index %" PRId64 ", ratings: %" PRId64
-          ") are not positive definite with rank %d and regularisation %g; raise --reg-param",
-          side == ALS_USERS ? "user" : "item", als_ids_text(model->side[side].ids, row, text), row,
-          n, h->k, h->reg_param);
-  err->detail[0] = side;
-  err->detail[1] = row;
-  return RDD_ESINGULAR;
-}
-
-rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side, double reg_param,
-                         als_model *model, double *error_out, double *norm_out, rdd_err *err) {
-  const als_blocks *blocks = &ratings->blocks;
-  int64_t own_blocks = blocks->owner[comm->rank + 1] - blocks->owner[comm->rank];
-  rdd_table *table = model->side[side].factors;
-  half_step h = {.ratings = ratings, .reg_param = reg_param, .k = model->k};
-  h.other = rdd_table_data(model->side[!side].factors);
-  h.own = rdd_table_data(table);
-  double sum[SUMS];
-
-  int64_t *begin = rdd_alloc((size_t)comm->size + 1, sizeof *begin);
-  h.partial = rdd_alloc((size_t)own_blocks, SUMS * sizeof *h.partial);
-  rdd_status st = RDD_OK;
-  if (!begin || !h.partial) st = rdd_set(err, RDD_ENOMEM, "out of memory for a half-step");
-  if (!st) st = workers_new(&h, err);
-  if (!st) {
-    solve_own_rows(&h, comm->rank);
-    st = check_rows(&h, model, side, err);
-  }
-  st = rdd_agree(comm, st, err);
-  if (st) goto done;
-
-  /* only `side` was written and only the other side was read, so one sync serves both */
-  for (int r = 0; r <= comm->size; r++)
-    begin[r] = als_blocks_row(blocks, r) * h.k * (int64_t)sizeof(float);
-  rdd_table_sync(table, begin);
-  st = als_blocks_sum(blocks, comm, h.partial, SUMS, sum, err);
-  if (st) goto done;
-  if (error_out) *error_out = sum[SUM_ERROR];
-  if (norm_out) *norm_out = sum[SUM_NORM];
-done:
-  workers_free(&h);
-  rdd_free(h.partial);
-  rdd_free(begin);
-  return st;
-}
-
 /* ---- The fit ---- */
 
 static double seconds_now(void) {
@@ -168,27 +20,83 @@ static double seconds_now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static rdd_status check_params(const als_params *params, const als_model *model, rdd_err *err) {
-  if (params->rank < 1 || params->rank > ALS_MAX_RANK)
-    return rdd_set(err, RDD_EUSAGE, "rank is %d; it has to be 1 to %d", params->rank, ALS_MAX_RANK);
-  if (params->rank != model->k)
-    return rdd_set(err, RDD_EUSAGE, "rank is %d, but the model has %d factors", params->rank,
-                   model->k);
-  if (params->max_iter < 0)
-    return rdd_set(err, RDD_EUSAGE, "the number of iterations is %d; it has to be 0 or more",
-                   params->max_iter);
+als_params als_params_default(void) {
+  return (als_params){.rank = 10,
+                      .max_iter = 10,
+                      .loss = {.alpha = 1},
+                      .reg = {0.1, 0.1},
+                      .reg_exponent = 1,
+                      .cg_steps = 3,
+                      .block = 64,
+                      .bias_reg = 5};
+}
+
+static rdd_status check_amounts(const als_params *params, rdd_err *err) {
   const struct {
     const char *name;
     double value;
-  } amount[] = {{"regularisation", params->reg_param},
+  } amount[] = {{"regularisation of users", params->reg[ALS_USERS]},
+                {"regularisation of items", params->reg[ALS_ITEMS]},
+                {"exponent of the regularisation", params->reg_exponent},
+                {"smallest ridge", params->min_ridge},
                 {"bias regularisation", params->bias_reg},
+                {"alpha", params->loss.alpha},
+                {"weight of unobserved pairs", params->loss.unobserved},
                 {"tolerance", params->tol}};
   for (size_t i = 0; i < sizeof amount / sizeof *amount; i++)
     if (!(amount[i].value >= 0 && isfinite(amount[i].value)))
       return rdd_set(err, RDD_EUSAGE, "the %s is %g; it has to be finite and 0 or more",
                      amount[i].name, amount[i].value);
+  return RDD_OK;
+}
+
+/* What does not go together. */
+static rdd_status check_modes(const als_params *params, rdd_err *err) {
+  bool implicit = params->loss.mode != ALS_EXPLICIT;
+  if (implicit && params->bias)
+    return rdd_set(err, RDD_EUSAGE, "biases are for explicit ratings: implicit ones have no mean");
+  if (params->update_bias && !params->bias)
+    return rdd_set(err, RDD_EUSAGE, "biases that are fitted in the iterations need biases");
+  if (params->nonnegative && params->update_bias)
+    return rdd_set(err, RDD_EUSAGE,
+                   "nonnegative factors and biases fitted in the iterations do not go together");
+  if (params->nonnegative && params->solver != ALS_CHOLESKY)
+    return rdd_set(err, RDD_EUSAGE, "nonnegative factors are solved exactly; leave the solver");
+  if (params->solver == ALS_CG && params->cg_steps < 1)
+    return rdd_set(err, RDD_EUSAGE, "the number of CG steps is %d; it has to be 1 or more",
+                   params->cg_steps);
+  if (params->solver == ALS_SUBSPACE && params->block < 1)
+    return rdd_set(err, RDD_EUSAGE, "the subspace's block is %d; it has to be 1 or more",
+                   params->block);
+  return RDD_OK;
+}
+
+rdd_status als_params_check(const als_params *params, rdd_err *err) {
+  if (params->rank < 1 || params->rank > ALS_MAX_RANK)
+    return rdd_set(err, RDD_EUSAGE, "rank is %d; it has to be 1 to %d", params->rank, ALS_MAX_RANK);
+  if (params->max_iter < 0)
+    return rdd_set(err, RDD_EUSAGE, "the number of iterations is %d; it has to be 0 or more",
+                   params->max_iter);
+  rdd_status st = check_amounts(params, err);
+  return st ? st : check_modes(params, err);
+}
+
+static rdd_status check_model(const als_params *params, const als_model *model, rdd_err *err) {
+  if (params->rank != model->k)
+    return rdd_set(err, RDD_EUSAGE, "rank is %d, but the model has %d factors", params->rank,
+                   model->k);
   if (params->bias && !(model->side[ALS_USERS].bias && model->side[ALS_ITEMS].bias))
     return rdd_set(err, RDD_EUSAGE, "the model has no room for biases");
+  return RDD_OK;
+}
+
+static rdd_status check_problem(const als_problem *problem, const als_params *params,
+                                rdd_err *err) {
+  if (problem->ratings < 1) return rdd_set(err, RDD_EDATA, "there are no ratings to train on");
+  if (problem->validation && params->loss.mode != ALS_EXPLICIT)
+    return rdd_set(err, RDD_EUSAGE,
+                   "validation is by the RMSE, which says nothing about implicit ratings; stop by "
+                   "the objective instead");
   return RDD_OK;
 }
 
@@ -218,49 +126,94 @@ static void set_extremes(rdd_comm *comm, const als_side *side, als_model *model)
   model->rating_max = value_of(-extreme[1]);
 }
 
+/* A fit on its way. */
+typedef struct fit {
+  rdd_comm *comm;
+  als_problem *problem;
+  const als_params *params;
+  als_model *model;
+  const als_hooks *hooks;
+  als_iteration *history;
+  int made; /* iterations */
+  bool stop;
+  als_best *best; /* with validation, else NULL */
+} fit;
+
 /* One half-step, with what the job wants done before it. */
-static rdd_status half_step_with(rdd_comm *comm, const als_problem *problem, int side, double reg,
-                                 als_model *model, const als_hooks *hooks, als_iteration *out,
-                                 double *error_out, double *norm_out, rdd_err *err) {
-  if (hooks->before) {
-    rdd_status st = hooks->before(hooks->arg, out->iteration, side, err);
-    st = rdd_agree(comm, st, err);
+static rdd_status half_step_with(const fit *f, int side, const als_params *params,
+                                 const als_iteration *now, als_sums *sums_out, rdd_err *err) {
+  if (f->hooks->before) {
+    rdd_status st = f->hooks->before(f->hooks->arg, now->iteration, side, err);
+    st = rdd_agree(f->comm, st, err);
     if (st) return st;
   }
-  return als_half_step(comm, &problem->side[side], side, reg, model, error_out, norm_out, err);
+  return als_half_step(f->comm, &f->problem->side[side], side, params, f->model, sums_out, err);
 }
 
-/* Items, then users, as Spark has it. */
-static rdd_status iterate(rdd_comm *comm, const als_problem *problem, const als_params *params,
-                          als_model *model, const als_hooks *hooks, als_iteration *out,
-                          rdd_err *err) {
-  double start = seconds_now(), error, norm[2];
-  double n = (double)problem->ratings, reg = params->reg_param;
-  rdd_status st = half_step_with(comm, problem, ALS_ITEMS, reg, model, hooks, out, NULL,
-                                 &norm[ALS_ITEMS], err);
+/* RMSE over ratings that are not trained on; NaN where there are none. Collective. */
+static rdd_status error_over(const fit *f, const als_side *by_user, double *rmse_out,
+                             rdd_err *err) {
+  als_error error;
+  *rmse_out = NAN;
+  if (!by_user) return RDD_OK;
+  rdd_status st = als_evaluate(f->comm, f->model, by_user, false, &error, err);
+  if (!st && error.n > 0) *rmse_out = sqrt(error.squared / (double)error.n);
+  return st;
+}
+
+static rdd_status evaluate(const fit *f, als_iteration *out, rdd_err *err) {
+  rdd_status st = error_over(f, f->problem->test, &out->rmse_test, err);
+  if (!st) st = error_over(f, f->problem->validation, &out->rmse_validation, err);
+  if (!st && f->best && isnan(out->rmse_validation))
+    st = rdd_set(err, RDD_EDATA,
+                 "no validation rating has both a user and an item that the training part knows");
+  return st;
+}
+
+/* Items, then users, as Spark has it; into the next row of the history. */
+static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err *err) {
+  double start = seconds_now();
+  als_iteration *out = &f->history[f->made];
+  als_sums items, users;
+  *out = (als_iteration){.iteration = f->made + 1, .exact = exact, .rmse_train = NAN};
+  rdd_status st = half_step_with(f, ALS_ITEMS, params, out, &items, err);
+  if (!st) st = half_step_with(f, ALS_USERS, params, out, &users, err);
   if (st) return st;
-  st = half_step_with(comm, problem, ALS_USERS, reg, model, hooks, out, &error, &norm[ALS_USERS],
-                      err);
+  out->loss_ratings = users.ratings;
+  out->loss_pairs = users.pairs;
+  out->loss_reg = users.reg + items.reg;
+  out->objective = out->loss_ratings + out->loss_pairs + out->loss_reg;
+  if (params->loss.mode == ALS_EXPLICIT)
+    out->rmse_train = sqrt(users.ratings / (double)f->problem->ratings);
+  st = evaluate(f, out, err);
   if (st) return st;
-  out->rmse_train = sqrt(error / n);
-  out->objective = error + reg * (norm[ALS_USERS] + norm[ALS_ITEMS]);
-  out->rmse_test = NAN;
-  if (problem->test) {
-    als_error test;
-    st = als_evaluate(comm, model, problem->test, false, &test, err);
-    if (st) return st;
-    out->rmse_test = sqrt(test.squared / (double)test.n);
-  }
   out->seconds = seconds_now() - start;
-  return RDD_OK;
+  f->made++;
+  if (f->best && als_best_iteration(true, f->history, f->made) == f->made)
+    als_best_keep(f->best, f->comm, f->problem, f->model, f->made);
+  if (f->hooks->after)
+    st = f->hooks->after(f->hooks->arg, f->comm, f->model, f->history, f->made, &f->stop, err);
+  return st;
 }
 
-/* True where the last iteration made brought too little. Asked before each iteration, so that a fit
- * that is resumed stops where the undisturbed one did. */
-static bool converged(const als_iteration *history, int made, double tol) {
-  if (made < 2 || tol <= 0) return false;
-  double before = history[made - 2].objective;
-  return before - history[made - 1].objective <= tol * before;
+static double measure_of(bool validated, const als_iteration *i) {
+  return validated ? i->rmse_validation : i->objective;
+}
+
+int als_best_iteration(bool validated, const als_iteration *history, int made) {
+  int best = validated ? 1 : made;
+  for (int i = 2; validated && i <= made; i++)
+    if (history[i - 1].rmse_validation < history[best - 1].rmse_validation) best = i;
+  return best;
+}
+
+/* It is asked before each iteration, so that a fit that is resumed stops where the undisturbed one did. */
+bool als_converged(const als_params *params, bool validated, const als_iteration *history,
+                   int made) {
+  if (made < 2 || params->tol <= 0) return false;
+  double before = measure_of(validated, &history[0]);
+  for (int i = 1; i < made - 1; i++) before = fmin(before, measure_of(validated, &history[i]));
+  return before - measure_of(validated, &history[made - 1]) <= params->tol * before;
 }
 
 static rdd_status check_start(int start, const als_params *params, rdd_err *err) {
@@ -271,33 +224,83 @@ static rdd_status check_start(int start, const als_params *params, rdd_err *err)
                  start, params->max_iter);
 }
 
+/* The mean and the biases, and residuals where they stay as they are. Biases that are fitted in the
+ * iterations begin there, too; a fit that is resumed has them. */
+static rdd_status fit_biases(rdd_comm *comm, als_problem *problem, const als_params *params,
+                             als_model *model, int start, rdd_err *err) {
+  if (!params->bias) model->mean = 0;
+  if (!params->bias || (params->update_bias && start > 0)) return RDD_OK;
+  rdd_status st = als_bias_fit(comm, problem, params->bias_reg, model, err);
+  if (!st && !params->update_bias) als_bias_take_off(problem, model);
+  return st;
+}
+
+/* Where the best iteration is kept; a fit that is resumed has one already. */
+static rdd_status open_best(fit *f, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  if (!f->problem->validation) return RDD_OK;
+  f->best = f->problem->best;
+  if (!f->best) st = als_best_new(f->comm, f->model, f->params, &f->best, err);
+  if (st || f->made == 0) return st;
+  int best = als_best_iteration(true, f->history, f->made);
+  if (best == f->made)
+    als_best_keep(f->best, f->comm, f->problem, f->model, best);
+  else if (f->best->iteration != best)
+    st = rdd_set(
+        err, RDD_EUSAGE,
+        "the fit is to go on after iteration %d, but the factors of iteration %d, the best "
+        "so far, are missing",
+        f->made, best);
+  return st;
+}
+
+/* The model of the best iteration, if it is another one now. */
+static void take_best(const fit *f) {
+  if (f->best && f->made > 0 && f->best->iteration != f->made)
+    als_best_restore(f->best, f->comm, f->problem, f->model);
+}
+
+/* All iterations that are left, and the exact one. */
+static rdd_status iterate_to_end(fit *f, rdd_err *err) {
+  const als_params *params = f->params;
+  rdd_status st = RDD_OK;
+  while (!st && f->made < params->max_iter && !f->stop &&
+         !als_converged(params, f->best != NULL, f->history, f->made))
+    st = iterate(f, params, false, err);
+  if (st) return st;
+  take_best(f);
+  if (!params->final_exact || params->solver == ALS_CHOLESKY || f->made == 0 || f->stop)
+    return RDD_OK;
+  als_params exact = *params;
+  exact.solver = ALS_CHOLESKY;
+  st = iterate(f, &exact, true, err);
+  if (!st) take_best(f);
+  return st;
+}
+
 rdd_status als_fit(rdd_comm *comm, als_problem *problem, const als_params *params, als_model *model,
                    int start, const als_hooks *hooks, als_iteration *history, int *done_out,
                    rdd_err *err) {
   static const als_hooks none = {NULL, NULL, NULL};
-  if (!hooks) hooks = &none;
-  rdd_status st = check_params(params, model, err); /* the same on all ranks */
+  fit f = {.comm = comm,
+           .problem = problem,
+           .params = params,
+           .model = model,
+           .hooks = hooks ? hooks : &none,
+           .history = history,
+           .made = start};
+  rdd_status st = als_params_check(params, err); /* the same on all ranks */
+  if (!st) st = check_model(params, model, err);
   if (!st) st = check_start(start, params, err);
+  if (!st) st = check_problem(problem, params, err);
   if (st) return st;
-  if (problem->ratings < 1) return rdd_set(err, RDD_EDATA, "there are no ratings to train on");
   set_extremes(comm, &problem->side[ALS_USERS], model);
-  model->mean = 0;
-  if (params->bias) {
-    st = als_bias_fit(comm, problem, params->bias_reg, model, err);
-    if (st) return st;
-  }
-  int made = start;
-  bool stop = false;
-  while (made < params->max_iter && !stop && !converged(history, made, params->tol)) {
-    history[made].iteration = made + 1;
-    st = iterate(comm, problem, params, model, hooks, &history[made], err);
-    if (st) return st;
-    made++;
-    if (hooks->after) st = hooks->after(hooks->arg, comm, model, history, made, &stop, err);
-    if (st) return st;
-  }
-  *done_out = made;
-  return RDD_OK;
+  st = fit_biases(comm, problem, params, model, start, err);
+  if (!st) st = open_best(&f, err);
+  if (!st) st = iterate_to_end(&f, err);
+  if (!problem->best) als_best_free(f.best);
+  if (!st) *done_out = f.made;
+  return st;
 }
 
 /* ---- The fingerprint ---- */

@@ -1,14 +1,17 @@
 /* Alternating least squares: the gang's work.
  *
- * One iteration is the items' half-step, then the users', as in Spark. A half-step solves, for each
- * row with n ratings r_j of columns with factors f_j,
+ * One iteration is the items' half-step, then the users', as in Spark. A half-step minimises, for each row
+ * x of its side, with the other side's factors fixed,
  *
- *   (sum f_j f_j' + n reg I) x = sum r_j f_j                       (Zhou et al. 2008, eq. 6)
+ *   loss(x) + ridge |x|^2        ridge = max(reg n^reg_exponent, min_ridge)
  *
- * Ratings, factors: float32. Gram matrix, right-hand side and solve: float64. */
+ * where the loss is one of loss.h and n the row's count of ratings (plus unobserved times the number of
+ * columns, for iALS). With explicit ratings, exponent 1 and the Cholesky solver that is ALS-WR (Zhou et al.
+ * 2008, eq. 6) with Spark's arithmetic: float32 ratings and factors, float64 sums and solves. */
 #ifndef ALS_ALS_H
 #define ALS_ALS_H
 
+#include "mllib/loss.h"
 #include "mllib/model.h"
 #include "mllib/ratings.h"
 #include "rdd/comm.h"
@@ -17,29 +20,86 @@
 
 enum { ALS_MAX_RANK = 4096 };
 
+typedef enum als_solver { ALS_CHOLESKY, ALS_CG, ALS_SUBSPACE } als_solver;
+
 typedef struct als_params {
-  int rank;         /* k, 1 to ALS_MAX_RANK */
-  int max_iter;     /* >= 0 */
-  double reg_param; /* >= 0, times the number of ratings of the row */
-  double bias_reg;  /* damping of the biases, >= 0 (ratings); used with bias */
-  double tol;       /* stop when the objective falls by less than this share; 0: never */
+  int rank;     /* k, 1 to ALS_MAX_RANK */
+  int max_iter; /* >= 0 */
+  als_loss loss;
+  double reg[2];       /* of users and of items, >= 0 */
+  double reg_exponent; /* >= 0; 1: times the count, as Spark; 0: the same for all rows */
+  double min_ridge;    /* >= 0 */
+  als_solver solver;
+  int cg_steps;     /* of ALS_CG, >= 1 */
+  int block;        /* unknowns that ALS_SUBSPACE takes at a time, >= 1 */
+  bool nonnegative; /* factors >= 0, exactly; with ALS_CHOLESKY alone */
   bool bias;        /* mean and biases are taken off before the factors are fitted */
+  bool update_bias; /* they are fitted anew in each half-step; needs bias. Explicit only, both */
+  double bias_reg;  /* damping of the biases that are taken off first, >= 0 (ratings) */
+  double tol;       /* stop when an iteration brings less than this share, see als_converged(); 0:
+                       never */
+  bool final_exact; /* after other solvers one more iteration, of ALS_CHOLESKY */
 } als_params;
 
-/* What one iteration came to. */
+/* Explicit, rank 10, 10 iterations, reg 0.1, Cholesky. */
+als_params als_params_default(void);
+
+/* Fails with RDD_EUSAGE for parameters that are out of range, or do not go together. Not collective. */
+RDD_MUST_CHECK rdd_status als_params_check(const als_params *params, rdd_err *err);
+
+/* What one iteration came to. objective = loss_ratings + loss_pairs + loss_reg. */
 typedef struct als_iteration {
   int iteration;     /* 1 is the first */
-  double rmse_train; /* over all ratings, with the factors of this iteration */
+  bool exact;        /* the one of final_exact: it has no other after it, and no checkpoint */
+  double rmse_train; /* explicit: over all ratings, with the factors of this iteration; else NaN */
   double rmse_test;  /* not clamped; NaN without a test part */
-  double objective;  /* squared error + regularisation */
-  double seconds;    /* wall time of the iteration, test included */
+  double rmse_validation; /* the same over the validation part */
+  double loss_ratings;    /* the part of the loss over ratings (loss.h) */
+  double loss_pairs;      /* w times the sum of s^2 over all pairs */
+  double loss_reg;        /* ridges times squared norms, both sides */
+  double objective;
+  double seconds; /* wall time of the iteration, test included */
 } als_iteration;
+
+/* The factors of the best iteration so far. */
+typedef struct als_best {
+  int iteration;       /* 0: none yet */
+  als_factors side[2]; /* ids borrowed; biases where they are fitted in the iterations, else NULL */
+  int64_t *begin;      /* scratch */
+} als_best;
 
 typedef struct als_problem {
   als_side side[2];     /* the training ratings, seen from users and from items */
   int64_t ratings;      /* over all ranks */
   const als_side *test; /* ratings by user to evaluate after each iteration, or NULL; not changed */
+  /* The same, and they decide when to stop and which iteration is kept; explicit only, or NULL. */
+  const als_side *validation;
+  /* Where the best iteration is kept on the way; NULL: als_fit() makes one for itself. */
+  als_best *best;
 } als_problem;
+
+/* Make an empty one for a model's tables.                                 Collective.
+ *   model  [in]  its ids are borrowed */
+RDD_MUST_CHECK rdd_status als_best_new(rdd_comm *comm, const als_model *model,
+                                       const als_params *params, als_best **out, rdd_err *err);
+void als_best_free(als_best *best); /* collective; NULL on all ranks is accepted */
+
+/* Copy the model as iteration `iteration` has left it, or copy it back.   Collective.
+ *   problem  [in]  who owns which rows */
+void als_best_keep(als_best *best, rdd_comm *comm, const als_problem *problem,
+                   const als_model *model, int iteration);
+void als_best_restore(const als_best *best, rdd_comm *comm, const als_problem *problem,
+                      als_model *model);
+
+/* Which iteration's factors a model has after `made` (>= 1) of them: the first of those with the lowest
+ * error of validation, or the last.                                       Not collective. */
+int als_best_iteration(bool validated, const als_iteration *history, int made);
+
+/* True where the last of `made` iterations brought too little: the objective, or the error of validation
+ * where there is one, is not below the lowest before by more than `tol` of that. A fit makes no further
+ * iteration then, but for the exact one.                                  Not collective. */
+bool als_converged(const als_params *params, bool validated, const als_iteration *history,
+                   int made);
 
 /* What a job hangs onto the iterations. Each may be NULL. */
 typedef struct als_hooks {
@@ -54,17 +114,20 @@ typedef struct als_hooks {
 } als_hooks;
 
 /* Fit a model.                                                            Collective.
- *   problem   [in,out] with params->bias, values become residuals
- *   model     [in,out] in: the users' initial factors, or those after iteration `start` (with the
- *                  items', where no iteration may be left to make); out: the result. Also sets
- *                  mean, biases.
+ *   problem   [in,out] with bias and without update_bias, values become residuals
+ *   model     [in,out] in: initial factors, or those after iteration `start` (with mean and biases then,
+ *                  if they are fitted in the iterations); out: the result. Also sets mean, biases.
+ *                  The Cholesky solver reads the users' initial factors alone; the others, and
+ *                  nonnegative factors, begin with the items' too.
  *   start     [in]  iterations already made (resumed from a checkpoint), 0 to max_iter;
- *                  history[0..start) is filled
+ *                  history[0..start) is filled, and problem->best where an earlier one is the best
  *   hooks     [in]  or NULL; the same on all ranks
- *   history   [in,out] [params->max_iter] what each iteration came to
- *   done_out  [out] iterations made, `start` included
- * Resumed or not, the result has the same bits: what is not in the users' factors is computed anew,
- * and a fit that had come to its tolerance makes no further iteration.
+ *   history   [in,out] [max_iter + final_exact] what each iteration came to
+ *   done_out  [out] iterations made, `start` and the exact one included
+ * With a validation part the result is the model of the best iteration, see als_best_iteration(); else of
+ * the last. The exact iteration begins with it.
+ * Resumed or not, the result has the same bits: what is neither in the factors nor in the history is
+ * computed anew, and a fit that had come to its tolerance makes no further iteration.
  * Fails with RDD_ESINGULAR where a row's equations are not positive definite: err->detail is
  * {side, dense index of the lowest such row}; with RDD_EUSAGE for parameters out of range; with
  * what a hook returns. */
@@ -72,20 +135,35 @@ RDD_MUST_CHECK rdd_status als_fit(rdd_comm *comm, als_problem *problem, const al
                                   als_model *model, int start, const als_hooks *hooks,
                                   als_iteration *history, int *done_out, rdd_err *err);
 
+/* Sums over the rows of a half-step, as the solver has left them (before x is rounded to float32). */
+typedef struct als_sums {
+  double ratings; /* loss over ratings */
+  double pairs;   /* w times the sum of s^2 over all pairs */
+  double reg;     /* ridge |x|^2 of this side */
+} als_sums;
+
 /* One half-step: solve the rows of `side` against the factors of the other.  Collective.
- * A row without ratings becomes zeros. On failure the rows of `side` are undefined.
- *   error_out  [out] sum over all ratings of the squared error with the new rows (before they are
- *                    rounded to float32), or NULL
- *   norm_out   [out] sum over rows of n * |x|^2, or NULL */
+ * A row without ratings becomes zeros, and so does one of which no rating counts (all are negative or 0,
+ * not explicit): its b is 0. On failure the rows of `side` are undefined.
+ *   ratings   [in]  the problem's of this side
+ *   model     [in,out] rows of `side` in: where iterative solvers start
+ *   sums_out  [out] or NULL */
 RDD_MUST_CHECK rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side,
-                                        double reg_param, als_model *model, double *error_out,
-                                        double *norm_out, rdd_err *err);
+                                        const als_params *params, als_model *model,
+                                        als_sums *sums_out, rdd_err *err);
+
+/* The objective of a model as it is, summed anew, rating by rating.      Collective.
+ *   problem  [in]  as als_fit() leaves it */
+RDD_MUST_CHECK rdd_status als_objective(rdd_comm *comm, const als_problem *problem,
+                                        const als_params *params, const als_model *model,
+                                        als_sums *sums_out, rdd_err *err);
 
 /* Error of a model over ratings by user.                                  Collective. */
 typedef struct als_error {
   int64_t n;
   double squared;  /* sum of squared errors */
   double absolute; /* sum of absolute errors */
+  double spread;   /* sum of squared distances of the ratings from their mean */
 } als_error;
 RDD_MUST_CHECK rdd_status als_evaluate(rdd_comm *comm, const als_model *model,
                                        const als_side *by_user, bool clamp, als_error *out,

@@ -44,9 +44,8 @@ done:
   return st;
 }
 
-/* Biases of one side given those of the other, and publish them.          Collective. */
-static rdd_status fit_side(rdd_comm *comm, const als_side *side, double reg, int which,
-                           als_model *model, rdd_err *err) {
+rdd_status als_bias_fit_side(rdd_comm *comm, const als_side *side, double reg, int which,
+                             als_model *model, rdd_err *err) {
   rdd_table *table = model->side[which].bias;
   float *own = rdd_table_data(table);
   const float *other = rdd_table_data(model->side[!which].bias);
@@ -70,7 +69,7 @@ done:
   return st;
 }
 
-static void take_off(als_side *side, int which, const als_model *model) {
+void als_bias_take_off_side(als_side *side, int which, const als_model *model) {
   const float *own = rdd_table_data(model->side[which].bias);
   const float *other = rdd_table_data(model->side[!which].bias);
 #pragma omp parallel for schedule(static)
@@ -85,14 +84,15 @@ static void take_off(als_side *side, int which, const als_model *model) {
   }
 }
 
-rdd_status als_bias_fit(rdd_comm *comm, als_problem *problem, double reg, als_model *model,
+rdd_status als_bias_fit(rdd_comm *comm, const als_problem *problem, double reg, als_model *model,
                         rdd_err *err) {
   rdd_status st = mean_rating(comm, problem, &model->mean, err);
   /* the order of the sides is the order of the half-steps */
-  if (!st) st = fit_side(comm, &problem->side[ALS_ITEMS], reg, ALS_ITEMS, model, err);
-  if (!st) st = fit_side(comm, &problem->side[ALS_USERS], reg, ALS_USERS, model, err);
-  if (st) return st;
-  take_off(&problem->side[ALS_USERS], ALS_USERS, model);
-  take_off(&problem->side[ALS_ITEMS], ALS_ITEMS, model);
-  return RDD_OK;
+  if (!st) st = als_bias_fit_side(comm, &problem->side[ALS_ITEMS], reg, ALS_ITEMS, model, err);
+  if (!st) st = als_bias_fit_side(comm, &problem->side[ALS_USERS], reg, ALS_USERS, model, err);
+  return st;
+}
+
+void als_bias_take_off(als_problem *problem, const als_model *model) {
+  for (int side = 0; side < 2; side++) als_bias_take_off_side(&problem->side[side], side, model);
 }

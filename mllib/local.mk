@@ -4,13 +4,32 @@ noinst_LIBRARIES += %D%/libmllib.a
 %C%_libmllib_a_CFLAGS = $(AM_CFLAGS) $(OPENMP_CFLAGS)
 %C%_libmllib_a_SOURCES = \
   %D%/als.c %D%/als.h \
+  %D%/best.c \
   %D%/bias.c %D%/bias_impl.h \
   %D%/blocks.c %D%/blocks.h \
+  %D%/cg.c \
+  %D%/cholesky.c \
   %D%/evaluate.c \
+  %D%/explain.c %D%/explain.h \
+  %D%/fold_in.c %D%/fold_in.h \
+  %D%/gram.c %D%/gram_impl.h \
+  %D%/half_step.c \
+  %D%/heap_impl.h \
   %D%/id_map.c \
   %D%/ids.c %D%/ids.h %D%/ids_impl.h \
+  %D%/loss.h \
+  %D%/metrics.c %D%/metrics.h \
   %D%/model.c %D%/model.h \
+  %D%/nnls.c %D%/nnls_impl.h \
   %D%/normal.c %D%/normal.h \
+  %D%/objective.c \
+  %D%/place.c %D%/place_impl.h \
   %D%/ratings.c %D%/ratings.h \
+  %D%/seen.c %D%/seen.h \
+  %D%/solver_impl.h \
+  %D%/spark_impl.h \
+  %D%/spark_init.c %D%/spark_init.h \
+  %D%/subspace.c \
+  %D%/test_set.c \
   %D%/threads_impl.h \
   %D%/topn.c %D%/topn.h

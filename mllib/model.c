@@ -185,3 +185,10 @@ float als_model_predict(const als_model *model, int64_t u, int64_t i) {
   if (item_bias) sum += ((const float *)rdd_table_data(item_bias))[i];
   return (float)(sum + model->mean);
 }
+
+float als_model_cosine(const als_model *model, int side, int64_t a, int64_t b) {
+  const float *x = als_model_row(model, side, a), *y = als_model_row(model, side, b);
+  double of_x = dot(x, x, model->k), of_y = dot(y, y, model->k);
+  if (!(of_x > 0 && of_y > 0)) return NAN;
+  return (float)(dot(x, y, model->k) / (sqrt(of_x) * sqrt(of_y)));
+}

@@ -55,4 +55,8 @@ const float *als_model_row(const als_model *model, int side, int64_t i);
  * Not collective. */
 float als_model_predict(const als_model *model, int64_t u, int64_t i);
 
+/* Cosine of the angle between the factors of two rows of a side; NaN where one of them is zeros.
+ * Not collective. */
+float als_model_cosine(const als_model *model, int side, int64_t a, int64_t b);
+
 #endif

@@ -1,9 +1,4 @@
-/* Normal equations of one row, in double.
- *
- * The factors of the row's columns are scattered over a big table. They are gathered,
- * ALS_PANEL_ROWS at a time, into a panel that stays in the L2 cache, and the Gram matrix is updated
- * by the panel as a whole. A panel begins at every ALS_PANEL_ROWS-th rating of the row, so that the
- * order of the sums depends on the row alone. */
+/* Normal equations of one row. See normal.h. */
 #include "mllib/normal.h"
 
 #include "rdd/memory.h"
@@ -17,84 +12,72 @@ extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, i
 extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a,
                     const int *lda, double *b, const int *ldb, int *info, size_t uplo_length);
 
-enum { PREFETCH_AHEAD = 4, CACHE_LINE_FLOATS = 16 };
-
-rdd_status als_normal_init(als_normal *ne, int k, rdd_err *err) {
-  size_t width = (size_t)k;
-  als_normal made = {.k = k};
-  made.gram = rdd_alloc(width * width, sizeof(double));
-  made.rhs = rdd_alloc(width, sizeof(double));
-  made.panel = rdd_alloc(ALS_PANEL_ROWS * width, sizeof(double));
-  made.weight = rdd_alloc(ALS_PANEL_ROWS, sizeof(double));
-  if (!made.gram || !made.rhs || !made.panel || !made.weight) {
+rdd_status als_normal_init(als_normal *ne, int width, rdd_err *err) {
+  size_t w = (size_t)width;
+  als_normal made = {.width = width};
+  made.a = rdd_calloc(w * w, sizeof(double));
+  made.b = rdd_calloc(w, sizeof(double));
+  made.panel = rdd_alloc(ALS_PANEL_ROWS * w, sizeof(double));
+  if (!made.a || !made.b || !made.panel) {
     als_normal_reset(&made);
-    return rdd_set(err, RDD_ENOMEM, "out of memory for normal equations of rank %d", k);
+    return rdd_set(err, RDD_ENOMEM, "out of memory for normal equations of %d unknowns", width);
   }
   *ne = made;
-  als_normal_clear(ne);
   return RDD_OK;
 }
 
 void als_normal_reset(als_normal *ne) {
-  rdd_free(ne->gram);
-  rdd_free(ne->rhs);
+  rdd_free(ne->a);
+  rdd_free(ne->b);
   rdd_free(ne->panel);
-  rdd_free(ne->weight);
   *ne = (als_normal){0};
 }
 
-void als_normal_clear(als_normal *ne) {
-  size_t k = (size_t)ne->k;
-  memset(ne->gram, 0, k * k * sizeof(double));
-  memset(ne->rhs, 0, k * sizeof(double));
-  ne->squares = 0;
-  ne->n = 0;
+void als_normal_clear(als_normal *ne, const als_system *system) {
+  size_t w = (size_t)ne->width;
+  if (system->gram)
+    memcpy(ne->a, system->gram, w * w * sizeof(double));
+  else
+    memset(ne->a, 0, w * w * sizeof(double));
+  memset(ne->b, 0, w * sizeof(double));
+  ne->p = 0;
 }
 
-/* Start fetching the factors of an entry that comes soon. */
-static void prefetch(const als_entry *entry, const float *factors, size_t k) {
-  const float *f = factors + entry->column * k;
-  for (size_t j = 0; j < k; j += CACHE_LINE_FLOATS) __builtin_prefetch(f + j);
-}
-
-static void gather(als_normal *ne, const als_entry *entry, int m, int64_t ahead,
-                   const float *restrict factors) {
-  size_t k = (size_t)ne->k;
+/* Fill m rows of the panel, each times the root of its weight, and add to b. */
+static void gather(als_normal *ne, const als_system *s, const als_entry *entry, int m,
+                   int64_t ahead) {
+  int w = ne->width;
+  double *restrict b = ne->b;
   for (int i = 0; i < m; i++) {
-    const float *restrict f = factors + entry[i].column * k;
-    double *restrict row = ne->panel + (size_t)i * k;
-    if (i + PREFETCH_AHEAD < ahead) prefetch(&entry[i + PREFETCH_AHEAD], factors, k);
-    for (size_t j = 0; j < k; j++) row[j] = f[j];
-    ne->weight[i] = entry[i].value;
+    double *restrict row = ne->panel + (size_t)i * (size_t)w;
+    als_term term = als_system_term(s, &entry[i]);
+    if (i + ALS_PREFETCH_AHEAD < ahead) als_prefetch(s, &entry[i + ALS_PREFETCH_AHEAD]);
+    als_gather(s, &entry[i], row);
+    for (int j = 0; j < w; j++) b[j] += term.t * row[j];
+    ne->p += term.p;
+    if (term.c == 1) continue;
+    double root = sqrt(term.c);
+    for (int j = 0; j < w; j++) row[j] *= root;
   }
 }
 
-void als_normal_add(als_normal *ne, const als_entry *entry, int64_t n, const float *factors) {
-  size_t k = (size_t)ne->k;
+void als_normal_add(als_normal *ne, const als_system *system, const als_entry *entry, int64_t n) {
   for (int64_t done = 0; done < n; done += ALS_PANEL_ROWS) {
     int m = (int)(n - done < ALS_PANEL_ROWS ? n - done : ALS_PANEL_ROWS);
-    gather(ne, entry + done, m, n - done, factors);
-    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, ne->k, m, 1, ne->panel, ne->k, 1, ne->gram,
-                ne->k);
-    for (int i = 0; i < m; i++) {
-      double r = ne->weight[i], *restrict rhs = ne->rhs;
-      const double *restrict row = ne->panel + (size_t)i * k;
-      for (size_t j = 0; j < k; j++) rhs[j] += r * row[j];
-      ne->squares += r * r;
-    }
+    gather(ne, system, entry + done, m, n - done);
+    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, ne->width, m, 1, ne->panel, ne->width, 1,
+                ne->a, ne->width);
   }
-  ne->n += n;
 }
 
 int als_normal_solve(als_normal *ne, double ridge, double *x_out) {
-  const int one = 1;
-  size_t k = (size_t)ne->k;
+  const int one = 1, w = ne->width;
   int info;
-  for (size_t j = 0; j < k; j++) ne->gram[j * k + j] += ridge;
+  for (int j = 0; j < w; j++) ne->a[(size_t)j * (size_t)w + (size_t)j] += ridge;
   /* a row-major upper triangle is a column-major lower one */
-  dpotrf_("L", &ne->k, ne->gram, &ne->k, &info, 1);
+  dpotrf_("L", &w, ne->a, &w, &info, 1);
   if (info != 0) return info;
-  memcpy(x_out, ne->rhs, k * sizeof *x_out);
-  dpotrs_("L", &ne->k, &one, ne->gram, &ne->k, x_out, &ne->k, &info, 1);
+  memcpy(x_out, ne->b, (size_t)w * sizeof *x_out);
+  dpotrs_("L", &w, &one, ne->a, &w, x_out, &w, &info, 1);
   return info;
 }

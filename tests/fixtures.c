@@ -10,65 +10,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- java.util.Random's interface over two generators ---- */
+/* ---- java.util.Random ---- */
 
-static uint32_t rotate(uint32_t x, int by) {
-  return x << by | x >> (32 - by);
-}
+static const uint64_t MULTIPLIER = 0x5deece66du, MASK = (1ull << 48) - 1;
 
-/* MurmurHash3, 32 bits, of n bytes; n is a multiple of 4. */
-static uint32_t murmur3(const uint8_t *bytes, uint32_t n, uint32_t h) {
-  for (uint32_t i = 0; i < n; i += 4) {
-    uint32_t word = bytes[i] | (uint32_t)bytes[i + 1] << 8 | (uint32_t)bytes[i + 2] << 16 |
-                    (uint32_t)bytes[i + 3] << 24;
-    h ^= rotate(word * 0xcc9e2d51u, 15) * 0x1b873593u;
-    h = rotate(h, 13) * 5 + 0xe6546b64u;
-  }
-  h ^= n;
-  h = (h ^ h >> 16) * 0x85ebca6bu;
-  h = (h ^ h >> 13) * 0xc2b2ae35u;
-  return h ^ h >> 16;
-}
-
-/* Spark's seed: the hash of its 8 big-endian bytes; before 3.0 of those and 56 zeros. */
-static uint64_t spark_hash_seed(int64_t seed, uint32_t n) {
-  uint8_t bytes[64] = {0};
-  for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)((uint64_t)seed >> (56 - 8 * i));
-  uint32_t low = murmur3(bytes, n, 0x3c074a61u), high = murmur3(bytes, n, low);
-  return (uint64_t)high << 32 | low;
-}
-
-static const uint64_t JAVA_MULTIPLIER = 0x5deece66du, JAVA_MASK = (1ull << 48) - 1;
-
-void fx_seed(fx_random *random, fx_kind kind, int64_t seed) {
-  *random = (fx_random){.kind = kind};
-  if (kind == FX_JAVA)
-    random->state = ((uint64_t)seed ^ JAVA_MULTIPLIER) & JAVA_MASK;
-  else
-    random->state = spark_hash_seed(seed, kind == FX_XORSHIFT_2 ? 64 : 8);
+void fx_seed(fx_random *random, int64_t seed) {
+  *random = (fx_random){.state = ((uint64_t)seed ^ MULTIPLIER) & MASK};
 }
 
 static int32_t next(fx_random *random, int bits) {
-  uint64_t s = random->state;
-  if (random->kind == FX_JAVA) {
-    s = (s * JAVA_MULTIPLIER + 0xb) & JAVA_MASK;
-    random->state = s;
-    return (int32_t)(uint32_t)(s >> (48 - bits));
-  }
-  s ^= s << 21;
-  s ^= s >> 35;
-  s ^= s << 4;
-  random->state = s;
-  return (int32_t)(uint32_t)(s & ((1ull << bits) - 1));
+  random->state = (random->state * MULTIPLIER + 0xb) & MASK;
+  return (int32_t)(uint32_t)(random->state >> (48 - bits));
 }
 
 int32_t fx_int(fx_random *random) {
   return next(random, 32);
 }
 
-int64_t fx_long(fx_random *random) {
-  uint64_t high = (uint64_t)(int64_t)next(random, 32) << 32;
-  return (int64_t)(high + (uint64_t)(int64_t)next(random, 32));
+int32_t fx_below(fx_random *random, int32_t bound) {
+  int32_t bits, rest;
+  do {
+    bits = next(random, 31);
+    rest = bits % bound;
+  } while (bits - rest > INT32_MAX - (bound - 1)); /* the last, incomplete run */
+  return rest;
 }
 
 float fx_float(fx_random *random) {
@@ -114,7 +79,7 @@ void fx_reset(fx_list *list) {
 
 void fx_shuffle(fx_list *list, int64_t seed) {
   fx_random random;
-  fx_seed(&random, FX_JAVA, seed);
+  fx_seed(&random, seed);
   for (int64_t i = list->n - 1; i > 0; i--) {
     int64_t j = (int64_t)(fx_double(&random) * (double)(i + 1));
     fx_rating swap = list->at[i];
@@ -140,39 +105,77 @@ static void random_factors(fx_random *random, int n, int rank, int64_t *ids, flo
   for (int i = 0; i < n * rank; i++) factors[i] = -1 + fx_float(random) * 2;
 }
 
-void fx_explicit(int users, int items, int rank, double noise, fx_list *train, fx_list *test) {
-  enum { MOST = 64, RANK = 4 };
+/* What the two data sets of Spark's newer suite have in common: planted factors. */
+enum { MOST = 64, MOST_RANK = 4 };
+
+typedef struct planted {
   int64_t user[MOST], item[MOST];
-  float x[MOST * RANK], y[MOST * RANK];
+  float x[MOST * MOST_RANK], y[MOST * MOST_RANK];
+} planted;
+
+static void plant(fx_random *random, int users, int items, int rank, planted *p) {
+  fx_seed(random, 11);
+  random_factors(random, users, rank, p->user, p->x);
+  random_factors(random, items, rank, p->item, p->y);
+}
+
+static float rating_of(const planted *p, int u, int i, int rank) {
+  float r = 0;
+  for (int f = 0; f < rank; f++) r += p->x[u * rank + f] * p->y[i * rank + f];
+  return r;
+}
+
+/* 60 % to the training part, with noise, 30 % to the test part. */
+static void deal(fx_random *random, const planted *p, int u, int i, float r, double noise,
+                 fx_list *train, fx_list *test) {
+  double draw = fx_double(random);
+  if (draw >= 0.9) return;
+  if (draw < 0.6)
+    fx_add(train, p->user[u], p->item[i], r + (float)(noise * fx_gaussian(random)));
+  else
+    fx_add(test, p->user[u], p->item[i], r);
+}
+
+void fx_explicit(int users, int items, int rank, double noise, fx_list *train, fx_list *test) {
   fx_random random;
-  fx_seed(&random, FX_JAVA, 11);
-  random_factors(&random, users, rank, user, x);
-  random_factors(&random, items, rank, item, y);
+  planted p;
+  plant(&random, users, items, rank, &p);
+  for (int u = 0; u < users; u++)
+    for (int i = 0; i < items; i++)
+      deal(&random, &p, u, i, rating_of(&p, u, i, rank), noise, train, test);
+}
+
+void fx_implicit(int users, int items, int rank, double noise, fx_list *train, fx_list *test) {
+  fx_random random;
+  planted p;
+  plant(&random, users, items, rank, &p);
   for (int u = 0; u < users; u++) {
     for (int i = 0; i < items; i++) {
-      double draw = fx_double(&random);
-      float r = 0;
-      if (draw >= 0.9) continue;
-      for (int f = 0; f < rank; f++) r += x[u * rank + f] * y[i * rank + f];
-      if (draw < 0.6)
-        fx_add(train, user[u], item[i], r + (float)(noise * fx_gaussian(&random)));
-      else
-        fx_add(test, user[u], item[i], r);
+      float r = rating_of(&p, u, i, rank);
+      if (fx_double(&random) < (r > 0 ? 0.8 : 0.2)) deal(&random, &p, u, i, r, noise, train, test);
     }
   }
 }
 
-void fx_low_rank(int users, int items, int rank, double rate, fx_list *list, double **truth_out) {
+void fx_matrix(fx_kind kind, int users, int items, int rank, double rate, fx_list *list,
+               double **truth_out) {
   fx_random random;
-  fx_seed(&random, FX_JAVA, 42);
+  fx_seed(&random, 42);
+  double low = kind == FX_POSITIVE ? 0 : -1;
   double *x = rdd_alloc((size_t)(users * rank), sizeof *x);
   double *y = rdd_alloc((size_t)(items * rank), sizeof *y);
   double *truth = rdd_calloc((size_t)users * (size_t)items, sizeof *truth);
-  for (int i = 0; i < users * rank; i++) x[i] = fx_double(&random) * 2 - 1; /* column-major */
-  for (int i = 0; i < items * rank; i++) y[i] = fx_double(&random) * 2 - 1;
-  for (int u = 0; u < users; u++)
-    for (int i = 0; i < items; i++)
-      for (int f = 0; f < rank; f++) truth[u * items + i] += x[u + f * users] * y[f + i * rank];
+  for (int i = 0; i < users * rank; i++) x[i] = low + (1 - low) * fx_double(&random);
+  for (int i = 0; i < items * rank; i++) y[i] = low + (1 - low) * fx_double(&random);
+  for (int i = 0; i < items; i++) { /* all of them are column-major */
+    for (int u = 0; u < users; u++) {
+      double *r = &truth[u * items + i];
+      if (kind == FX_COUNTS || kind == FX_SIGNED_COUNTS)
+        *r = fx_below(&random, 10) - (kind == FX_SIGNED_COUNTS ? 2 : 0);
+      else
+        for (int f = 0; f < rank; f++) *r += x[u + f * users] * y[f + i * rank];
+    }
+  }
   for (int u = 0; u < users; u++)
     for (int i = 0; i < items; i++)
       if (fx_double(&random) < rate) fx_add(list, u, i, (float)truth[u * items + i]);
@@ -183,7 +186,7 @@ void fx_low_rank(int users, int items, int rank, double rate, fx_list *list, dou
 
 void fx_planted(int users, int items, int rank, int per_user, double noise, fx_list *list) {
   fx_random random;
-  fx_seed(&random, FX_JAVA, 7);
+  fx_seed(&random, 7);
   size_t n = (size_t)(users + items) * (size_t)rank;
   double *factors = rdd_alloc(n, sizeof *factors);
   for (size_t i = 0; i < n; i++) factors[i] = fx_gaussian(&random) / sqrt(rank);
@@ -293,6 +296,14 @@ static bool open_test(fx_fit *fit, rdd_comm *comm, const fx_setup *setup,
   return ok;
 }
 
+static rdd_status init_side(als_model *model, rdd_comm *comm, int side, const fx_setup *setup,
+                            rdd_err *err) {
+  if (setup->spark)
+    return als_model_init_spark(model, comm, side, setup->spark, (int64_t)setup->seed,
+                                setup->blocks[side], err);
+  return als_model_init(model, comm, side, setup->seed, err);
+}
+
 bool fx_open(fx_fit *fit, rdd_comm *comm, const fx_setup *setup) {
   rdd_err err = {0};
   const als_params *p = &setup->params;
@@ -316,9 +327,9 @@ bool fx_open(fx_fit *fit, rdd_comm *comm, const fx_setup *setup) {
   TK_CHECK(cold == 0);
   if (ok && setup->test) ok = open_test(fit, comm, setup, known);
   if (ok) problem->ratings = als_side_count(&problem->side[ALS_USERS], comm);
-  ok = ok && TK_OK(als_model_new(comm, ids, p->rank, p->bias, &fit->model, &err), &err) &&
-       TK_OK(als_model_init(fit->model, comm, ALS_USERS, setup->seed, &err), &err) &&
-       TK_OK(als_model_init(fit->model, comm, ALS_ITEMS, setup->seed, &err), &err);
+  ok = ok && TK_OK(als_model_new(comm, ids, p->rank, p->bias, &fit->model, &err), &err);
+  for (int side = 0; ok && side < 2; side++)
+    ok = TK_OK(init_side(fit->model, comm, side, setup, &err), &err);
   if (!fit->model) {
     als_ids_free(ids[0]);
     als_ids_free(ids[1]);
@@ -339,39 +350,6 @@ void fx_close(fx_fit *fit) {
   als_side_reset(&fit->test);
   als_model_free(fit->model);
   *fit = (fx_fit){0};
-}
-
-/* Seed of a block, from that of its side. */
-static int64_t spark_block_seed(int64_t side_seed, int block) {
-  const uint64_t odd = 0x9e3775cd9e3775cdu;
-  uint64_t x = (uint64_t)(side_seed ^ block);
-  return (int64_t)(__builtin_bswap64(x * odd) * odd);
-}
-
-static void spark_row(fx_random *random, int k, float *x) {
-  float squares = 0;
-  for (int j = 0; j < k; j++) {
-    x[j] = (float)fx_gaussian(random);
-    squares += x[j] * x[j];
-  }
-  float scale = (float)(1 / sqrt(squares));
-  for (int j = 0; j < k; j++) x[j] *= scale;
-}
-
-void fx_spark_init(als_model *model, int side, fx_kind kind, int64_t seed, int blocks) {
-  const als_ids *ids = model->side[side].ids;
-  fx_random random;
-  fx_seed(&random, kind, seed);
-  int64_t side_seed = fx_long(&random);
-  if (side == ALS_ITEMS) side_seed = fx_long(&random);
-  float *x = rdd_table_data(model->side[side].factors);
-  for (int b = 0; b < blocks; b++) {
-    fx_seed(&random, kind, spark_block_seed(side_seed, b));
-    for (int64_t i = 0; i < ids->n; i++) {
-      int64_t home = als_ids_int64(ids, i) % blocks;
-      if ((home < 0 ? home + blocks : home) == b) spark_row(&random, model->k, x + i * model->k);
-    }
-  }
 }
 
 double fx_rmse(const als_model *model, const fx_list *list) {

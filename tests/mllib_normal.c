@@ -7,32 +7,34 @@
 
 #include <math.h>
 
-/* Ratings 3, 12, 9 of factors (1, 2), (4, 5) twice, (7, 8). */
+static als_system explicit_system(int k, const float *factors) {
+  return (als_system){.k = k, .width = k, .factors = factors};
+}
+
+/* Ratings of factors (1, 2), (4, 5), (7, 8): 3, 12 with a weight of 2, which is 6 twice, and 9. */
 static void sums_are_those_of_the_published_example(void) {
   static const float factors[] = {1, 2, 4, 5, 7, 8};
-  static const als_entry entry[] = {{0, 3}, {1, 12}, {2, 9}};
+  static const als_entry entry[] = {{0, 3}, {1, 6}, {1, 6}, {2, 9}};
   rdd_err err = {0};
   als_normal ne = {0};
+  const als_system system = explicit_system(2, factors);
   TK_OK(als_normal_init(&ne, 2, &err), &err);
-  als_normal_add(&ne, entry, 2, factors);
-  TK_NEAR(ne.gram[0], 17, 0);
-  TK_NEAR(ne.gram[1], 22, 0);
-  TK_NEAR(ne.gram[3], 29, 0);
-  als_normal_add(&ne, entry + 1, 1, factors); /* once more: Spark's weight of 2 on the Gram side */
-  TK_NEAR(ne.gram[0], 33, 0);
-  TK_NEAR(ne.gram[1], 42, 0);
-  TK_NEAR(ne.gram[3], 54, 0);
-  als_normal_add(&ne, entry + 2, 1, factors);
-  TK_NEAR(ne.gram[0], 82, 0);
-  TK_NEAR(ne.gram[1], 98, 0);
-  TK_NEAR(ne.gram[3], 118, 0);
-  TK_NEAR(ne.rhs[0], 114 + 48, 0);
-  TK_NEAR(ne.rhs[1], 138 + 60, 0);
-  TK_NEAR(ne.squares, 9 + 144 + 144 + 81, 0);
-  TK_CHECK(ne.n == 4);
-  als_normal_clear(&ne);
-  for (int i = 0; i < 4; i++) TK_CHECK(ne.gram[i] == 0);
-  TK_CHECK(ne.rhs[0] == 0 && ne.rhs[1] == 0 && ne.squares == 0 && ne.n == 0);
+  als_normal_add(&ne, &system, entry, 3);
+  TK_NEAR(ne.a[0], 33, 0);
+  TK_NEAR(ne.a[1], 42, 0);
+  TK_NEAR(ne.a[3], 54, 0);
+  TK_NEAR(ne.b[0], 51, 0);
+  TK_NEAR(ne.b[1], 66, 0);
+  als_normal_add(&ne, &system, entry + 3, 1);
+  TK_NEAR(ne.a[0], 82, 0);
+  TK_NEAR(ne.a[1], 98, 0);
+  TK_NEAR(ne.a[3], 118, 0);
+  TK_NEAR(ne.b[0], 114, 0);
+  TK_NEAR(ne.b[1], 138, 0);
+  TK_NEAR(ne.p, 9 + 36 + 36 + 81, 0);
+  als_normal_clear(&ne, &system);
+  for (int i = 0; i < 4; i++) TK_CHECK(ne.a[i] == 0);
+  TK_CHECK(ne.b[0] == 0 && ne.b[1] == 0 && ne.p == 0);
   als_normal_reset(&ne);
 }
 
@@ -42,11 +44,12 @@ static void cholesky_gives_the_published_solutions(void) {
   static const double ridge[] = {0, 1.5}, want[][2] = {{-8.333333, 6.0}, {-0.1155556, 3.28}};
   rdd_err err = {0};
   als_normal ne = {0};
+  const als_system system = explicit_system(2, factors);
   double x[2];
   TK_OK(als_normal_init(&ne, 2, &err), &err);
   for (int i = 0; i < 2; i++) {
-    als_normal_clear(&ne);
-    als_normal_add(&ne, entry, 3, factors);
+    als_normal_clear(&ne, &system);
+    als_normal_add(&ne, &system, entry, 3);
     TK_CHECK(als_normal_solve(&ne, ridge[i], x) == 0);
     TK_NEAR(x[0], want[i][0], 1e-6 * fabs(want[i][0]));
     TK_NEAR(x[1], want[i][1], 1e-6 * fabs(want[i][1]));
@@ -59,11 +62,12 @@ static void collinear_factors_are_singular(void) {
   static const als_entry entry[] = {{0, 1}, {1, 2}};
   rdd_err err = {0};
   als_normal ne = {0};
+  const als_system system = explicit_system(2, factors);
   double x[2];
   TK_OK(als_normal_init(&ne, 2, &err), &err);
-  als_normal_add(&ne, entry, 2, factors);
+  als_normal_add(&ne, &system, entry, 2);
   TK_CHECK(als_normal_solve(&ne, 0, x) == 2);
-  als_normal_clear(&ne);
+  als_normal_clear(&ne, &system);
   TK_CHECK(als_normal_solve(&ne, 0, x) == 1);
   als_normal_reset(&ne);
 }
@@ -80,7 +84,8 @@ static void panels_agree_with_the_oracle(void) {
   fx_random random;
   rdd_err err = {0};
   als_normal ne = {0};
-  fx_seed(&random, FX_JAVA, 1);
+  const als_system system = explicit_system(K, factors);
+  fx_seed(&random, 1);
   for (int i = 0; i < COLUMNS * K; i++) wide[i] = factors[i] = fx_float(&random) - 0.5f;
   for (int i = 0; i < MOST; i++) {
     entry[i] = (als_entry){(uint32_t)(i * 7 % COLUMNS), fx_float(&random) * 5};
@@ -89,8 +94,8 @@ static void panels_agree_with_the_oracle(void) {
   TK_OK(als_normal_init(&ne, K, &err), &err);
   for (size_t i = 0; i < sizeof length / sizeof *length; i++) {
     int64_t n = length[i];
-    als_normal_clear(&ne);
-    als_normal_add(&ne, entry, n, factors);
+    als_normal_clear(&ne, &system);
+    als_normal_add(&ne, &system, entry, n);
     TK_CHECK(als_normal_solve(&ne, 0.1 * (double)n, x) == 0);
     oracle_half_step(rating, n, 1, K, 0.1, wide, want);
     for (int j = 0; j < K; j++) TK_NEAR(x[j], want[j], 1e-11);
@@ -100,8 +105,8 @@ static void panels_agree_with_the_oracle(void) {
 
 int main(void) {
   static const tk_case cases[] = {
-      {"sums are those of the published example", sums_are_those_of_the_published_example},
-      {"Cholesky gives the published solutions", cholesky_gives_the_published_solutions},
+      {"ALSSuite: normal equation construction", sums_are_those_of_the_published_example},
+      {"ALSSuite: CholeskySolver", cholesky_gives_the_published_solutions},
       {"collinear factors are singular", collinear_factors_are_singular},
       {"panels agree with the oracle", panels_agree_with_the_oracle},
   };

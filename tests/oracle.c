@@ -30,24 +30,66 @@ static void eliminate(double a[ORACLE_MAX_RANK][ORACLE_MAX_RANK], double *b, int
   }
 }
 
-void oracle_half_step(const oracle_rating *rating, int64_t n, int64_t rows, int k, double reg,
-                      const double *other, double *own) {
-  for (int64_t row = 0; row < rows; row++) {
-    double a[ORACLE_MAX_RANK][ORACLE_MAX_RANK] = {{0}}, b[ORACLE_MAX_RANK] = {0};
-    int64_t count = 0;
-    for (int64_t r = 0; r < n; r++) {
-      if (rating[r].row != row) continue;
-      const double *f = other + rating[r].column * k;
-      for (int i = 0; i < k; i++) {
-        for (int j = 0; j < k; j++) a[i][j] += f[i] * f[j];
-        b[i] += rating[r].value * f[i];
-      }
-      count++;
+/* Weight c, target t of (s - t)^2 c, and whether it counts for the regularisation; the loss of all pairs
+ * comes on top. */
+static void read_rating(const oracle_loss *loss, double r, double *weight, double *pull,
+                        bool *counts) {
+  *weight = 1;
+  *pull = r;
+  *counts = true;
+  if (loss->mode == ORACLE_EXPLICIT) return;
+  *counts = r > 0;
+  *weight = loss->mode == ORACLE_IMPLICIT ? loss->alpha * fabs(r) : r != 0;
+  *pull = 0;
+  if (r > 0) *pull = loss->mode == ORACLE_IMPLICIT ? 1 + *weight : 1;
+}
+
+static double of_all(const oracle_loss *loss) {
+  if (loss->mode == ORACLE_EXPLICIT) return 0;
+  return loss->mode == ORACLE_IMPLICIT ? 1 : loss->unobserved;
+}
+
+bool oracle_equations(const oracle_loss *loss, const oracle_rating *rating, int64_t n, int64_t row,
+                      int64_t columns, int k, double reg, const double *other,
+                      double a[ORACLE_MAX_RANK][ORACLE_MAX_RANK], double b[ORACLE_MAX_RANK]) {
+  double count = 0;
+  bool any = false;
+  memset(a, 0, sizeof(double[ORACLE_MAX_RANK][ORACLE_MAX_RANK]));
+  memset(b, 0, sizeof(double[ORACLE_MAX_RANK]));
+  for (int64_t c = 0; c < columns; c++)
+    for (int i = 0; i < k; i++)
+      for (int j = 0; j < k; j++) a[i][j] += of_all(loss) * other[c * k + i] * other[c * k + j];
+  for (int64_t r = 0; r < n; r++) {
+    const double *f = other + rating[r].column * k;
+    double weight, pull;
+    bool counts;
+    if (rating[r].row != row) continue;
+    read_rating(loss, rating[r].value, &weight, &pull, &counts);
+    for (int i = 0; i < k; i++) {
+      for (int j = 0; j < k; j++) a[i][j] += weight * f[i] * f[j];
+      b[i] += pull * f[i];
     }
-    for (int i = 0; i < k; i++) a[i][i] += (double)count * reg;
-    if (count > 0) eliminate(a, b, k);
+    count += counts;
+    any |= loss->mode == ORACLE_EXPLICIT || counts;
+  }
+  if (loss->mode == ORACLE_IALS) count += loss->unobserved * (double)columns;
+  for (int i = 0; i < k; i++) a[i][i] += fmax(reg * pow(count, loss->exponent), loss->min_ridge);
+  return any;
+}
+
+void oracle_rows(const oracle_loss *loss, const oracle_rating *rating, int64_t n, int64_t rows,
+                 int64_t columns, int k, double reg, const double *other, double *own) {
+  for (int64_t row = 0; row < rows; row++) {
+    double a[ORACLE_MAX_RANK][ORACLE_MAX_RANK], b[ORACLE_MAX_RANK];
+    if (oracle_equations(loss, rating, n, row, columns, k, reg, other, a, b)) eliminate(a, b, k);
     memcpy(own + row * k, b, (size_t)k * sizeof *b);
   }
+}
+
+void oracle_half_step(const oracle_rating *rating, int64_t n, int64_t rows, int k, double reg,
+                      const double *other, double *own) {
+  const oracle_loss explicit = {.mode = ORACLE_EXPLICIT, .exponent = 1};
+  oracle_rows(&explicit, rating, n, rows, 0, k, reg, other, own);
 }
 
 double oracle_objective(const oracle_rating *rating, int64_t n, int k, double reg,
