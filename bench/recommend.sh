@@ -1,0 +1,63 @@
+#!/bin/bash
+# Time `als recommend --top 10` for all of 100,000 users and 20,000 items, k = 64, and compare it with the
+# machine's own SGEMM, measured in the same run. Prints one Markdown table. From the build directory:
+#
+#   make als bench/peak && BUILD=$PWD ../bench/recommend.sh
+#
+# GFLOP/s are 2 m n k / seconds, whatever else is done: selection, exact scores, and writing the lists.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+build=${BUILD:-$PWD}
+als=$build/als
+work=${BENCH_DIR:-$build/bench-run}
+users=${USERS:-100000} items=${ITEMS:-20000} ratings=${RATINGS:-5000000} k=${K:-64} top=${TOP:-10}
+runs=${RUNS:-5} ends=${ENDS:-csv h5}
+# shellcheck source=build-aux/mpi-env.sh
+. "$here/../build-aux/mpi-env.sh"
+# The machine's best kernels, whatever the environment has been told.
+unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+
+mkdir -p "$work"
+data=$work/top-ratings-$users-$items.h5 model=$work/top-model-$users-$items-$k.h5
+[[ -s $data ]] || "$als" generate -o "$data" --users "$users" --items "$items" --ratings "$ratings" \
+  --seed 1 >&2
+[[ -s $model ]] || "$als" train "$data" -o "$model" --rank "$k" --max-iter 5 --implicit-prefs >&2
+
+# once RANKS THREADS END OPTION...: one run, between two measurements of the peak.
+once() {
+  local ranks=$1 threads=$2 end=$3
+  shift 3
+  "$build/bench/peak" $((ranks * threads)) >>"$work/peak.jsonl"
+  mpirun -n "$ranks" "$als" recommend "$model" --top "$top" -o "$work/top.$end" --threads "$threads" \
+    --json --quiet "$@" | sed "s/^{/{\"end\": \"$end$*\", /" >>"$work/recommend.jsonl"
+}
+: >"$work/peak.jsonl"
+: >"$work/recommend.jsonl"
+for ((run = 0; run < runs; run++)); do
+  for end in $ends; do
+    once 1 2 "$end"
+    once 2 1 "$end"
+  done
+done
+echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
+echo "versions: $("$als" --version | paste -sd' ')"
+echo
+python3 - "$work" "$k" <<'PY'
+import json, statistics, sys
+work, k = sys.argv[1], int(sys.argv[2])
+peak = max(json.loads(line)["sgemm"] for line in open(work + "/peak.jsonl"))
+cases = {}
+for line in open(work + "/recommend.jsonl"):
+    run = json.loads(line)
+    cases.setdefault((run["ranks"], run["threads"], run["end"]), []).append(run)
+print("| users | items | k | ranks x threads | to | ranking and writing, s, median (min to max) | GFLOP/s | of SGEMM | best | whole command, s |")
+print("|---|---|---|---|---|---|---|---|---|---|")
+for (ranks, threads, end), runs in cases.items():
+    seconds = [run["seconds_ranking"] for run in runs]
+    m, n = runs[0]["users"], runs[0]["candidates"]
+    rate = [2e-9 * m * n * k / s for s in (statistics.median(seconds), min(seconds))]
+    print(f"| {m} | {n} | {k} | {ranks} x {threads} | .{end} "
+          f"| {statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f}) | {rate[0]:.0f} "
+          f"| {rate[0] / peak:.2f} of {peak:.0f} | {rate[1] / peak:.2f} "
+          f"| {statistics.median(run['seconds'] for run in runs):.2f} |")
+PY
