@@ -1,39 +1,30 @@
-/* als split: a training and a test part, by a hash of (user, item, seed). */
+/* als split: ratings into a training and a test part, or into pairs of such parts. What is decided about a
+ * rating is in split_rule.h; here the ratings are read, marked in tasks, and written in their order. */
 #include "jobs/job.h"
 #include "jobs/output.h"
 #include "jobs/save.h"
+#include "jobs/split_rule.h"
 #include "jobs/ui.h"
-#include "rdd/hash.h"
+#include "rdd/memory.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 static const job_option options[] = {
     {"train", 0, JOB_STRING, "FILE", NULL, 0, 0, true, "where the training part goes; .h5 or .csv"},
     {"test", 0, JOB_STRING, "FILE", NULL, 0, 0, true, "where the test part goes; .h5 or .csv"},
-    {"test-fraction", 0, JOB_REAL, "F", "0.2", 0, 1, false, "share of the test part, 0 to 1"},
+    JOB_SPLIT_OPTIONS,
     {"seed", 0, JOB_INT, "S", "0", -9e15, 9e15, false, "another seed, another split"},
     JOB_INPUT_OPTIONS,
     {0},
 };
 
-typedef struct split {
-  rdd_schema schema; /* of the ratings */
-  double fraction;
-  uint64_t seed;
-} split;
-
-static uint64_t hash_id(rdd_type type, const rdd_column *c, int64_t row) {
-  if (type == RDD_INT64) return rdd_mix64((uint64_t)((const int64_t *)c->values)[row]);
-  const char *text = c->values;
-  int32_t begin = c->offsets[row], end = c->offsets[row + 1];
-  return rdd_hash_bytes(text + begin, (size_t)(end - begin));
-}
-
 /* Training rows first, then test rows, with a last column that says so: one pass over the input, and
  * rank 0 cuts each batch in two without copying. */
 static rdd_status mark(void *arg, const rdd_batch *in, rdd_task *task, rdd_batch *out,
                        rdd_err *err) {
-  const split *s = arg;
+  const job_split_rule *rule = arg;
   int64_t n = in->rows, train = 0;
   int32_t *order = rdd_task_scratch(task, (size_t)n, sizeof *order);
   int32_t *is_test = rdd_task_scratch(task, (size_t)n, sizeof *is_test);
@@ -43,10 +34,7 @@ static rdd_status mark(void *arg, const rdd_batch *in, rdd_task *task, rdd_batch
                    (long long)n);
   int64_t tests = 0;
   for (int64_t i = 0; i < n; i++) {
-    uint64_t user = hash_id(s->schema.field[0].type, &in->column[0], i);
-    uint64_t item = hash_id(s->schema.field[1].type, &in->column[1], i);
-    double u = rdd_uniform(rdd_mix64_2(rdd_mix64_2(user, item), s->seed));
-    if (u < s->fraction)
+    if (job_split_is_test(rule, in, i))
       test_rows[tests++] = (int32_t)i;
     else
       order[train++] = (int32_t)i;
@@ -54,10 +42,10 @@ static rdd_status mark(void *arg, const rdd_batch *in, rdd_task *task, rdd_batch
   memcpy(order + train, test_rows, (size_t)tests * sizeof *order);
   for (int64_t i = 0; i < n; i++) is_test[i] = i >= train;
   rdd_status st = RDD_OK;
-  for (int c = 0; c < s->schema.columns && !st; c++)
-    st = rdd_task_take(task, s->schema.field[c].type, &in->column[c], order, n, &out->column[c],
+  for (int c = 0; c < rule->schema.columns && !st; c++)
+    st = rdd_task_take(task, rule->schema.field[c].type, &in->column[c], order, n, &out->column[c],
                        err);
-  out->column[s->schema.columns].values = is_test;
+  out->column[rule->schema.columns].values = is_test;
   out->rows = n;
   return st;
 }
@@ -99,76 +87,143 @@ static rdd_status write_both(void *arg, int64_t partition, const rdd_part *part,
   return st;
 }
 
-static rdd_status open_files(two_files *files, const char *const path[2], rdd_err *err) {
+/* A split on its way: the same for every pair of parts. */
+typedef struct split {
+  job *j;
+  job_input *input;
+  job_split_rule rule;
+  const char *name[2]; /* training, test, as given */
+  int pairs;           /* of parts: 1, or one a fold */
+  double *rows[2];     /* [pairs] what each part came to; rank 0's */
+  rdd_counters counters;
+  double started;
+} split;
+
+/* The name of a part: as given, or with the number of its fold before the ending. */
+static rdd_status part_name(const split *s, int part, int pair, char out[PATH_MAX], rdd_err *err) {
+  const char *name = s->name[part], *slash = strrchr(name, '/');
+  const char *ending = strrchr(slash ? slash : name, '.');
+  int n, stem = ending ? (int)(ending - name) : (int)strlen(name);
+  if (s->rule.kind != JOB_SPLIT_FOLD)
+    n = snprintf(out, PATH_MAX, "%s", name);
+  else
+    n = snprintf(out, PATH_MAX, "%.*s-%d%s", stem, name, pair + 1, ending ? ending : "");
+  if (n < PATH_MAX) return RDD_OK;
+  return rdd_set(err, RDD_EUSAGE, "%.200s...: the name is too long", name);
+}
+
+/* Rank 0. */
+static rdd_status check_names(const split *s, rdd_err *err) {
+  char name[2][PATH_MAX];
   rdd_status st = RDD_OK;
-  for (int f = 0; f < 2 && !st; f++)
-    st = job_table_file_open(&files->file[f], path[f], files->schema, &job_ratings_spec, err);
+  for (int pair = 0; pair < s->pairs && !st; pair++) {
+    for (int part = 0; part < 2 && !st; part++) {
+      st = part_name(s, part, pair, name[part], err);
+      if (!st) st = job_output_check(name[part], ".h5|.hdf5|.csv|.tsv", err);
+    }
+    if (!st && job_output_same(name[0], name[1]))
+      st = rdd_set(err, RDD_EUSAGE, "--train and --test are the same file, %s", name[0]);
+  }
   return st;
 }
 
-/* Both files are complete before either gets its name. */
-static rdd_status finish(job *j, two_files *files, const char *const path[2],
-                         const rdd_counters *counters, double started, rdd_err *err) {
-  int64_t rows[2] = {job_table_file_rows(files->file[0]), job_table_file_rows(files->file[1])};
-  if (rows[0] + rows[1] == 0) return rdd_set(err, RDD_EDATA, "the input holds no ratings");
+/* Both files are complete before either gets its name. Rank 0. */
+static rdd_status commit(split *s, two_files *files, int pair, rdd_err *err) {
   rdd_status st = RDD_OK;
+  for (int f = 0; f < 2; f++) s->rows[f][pair] = (double)job_table_file_rows(files->file[f]);
+  if (s->rows[0][pair] + s->rows[1][pair] == 0)
+    return rdd_set(err, RDD_EDATA, "the input holds no ratings");
   for (int f = 0; f < 2 && !st; f++) st = job_save_counts(files->file[f], err);
   for (int f = 0; f < 2 && !st; f++) {
     st = job_table_file_commit(files->file[f], err);
     files->file[f] = NULL;
   }
-  if (st) return st;
-  job_json_int(j->result, "train_ratings", rows[0]);
-  job_json_int(j->result, "test_ratings", rows[1]);
-  job_json_string(j->result, "train", path[0]);
-  job_json_string(j->result, "test", path[1]);
-  job_json_int(j->result, "bad_records", counters->value[JOB_COUNT_BAD]);
-  job_json_real(j->result, "seconds", job_now() - started);
-  job_say("split: %s ratings to %s, %s to %s in %s", job_count_text(rows[0]), path[0],
-          job_count_text(rows[1]), path[1], job_seconds_text(job_now() - started));
+  return st;
+}
+
+/* One pass over the input makes one pair of parts. Collective. */
+static rdd_status make_pair(split *s, rdd *marked, int pair, rdd_err *err) {
+  rdd_comm *comm = s->j->comm;
+  two_files files = {.schema = &s->rule.schema};
+  char name[2][PATH_MAX];
+  rdd_status st = RDD_OK;
+  s->rule.fold = pair; /* tasks see it as it is when they are forked */
+  for (int f = 0; f < 2 && !st && comm->rank == 0; f++) {
+    st = part_name(s, f, pair, name[f], err);
+    if (!st)
+      st = job_table_file_open(&files.file[f], name[f], files.schema, &job_ratings_spec, err);
+  }
+  st = rdd_agree(comm, st, err);
+  if (st) goto done;
+  rdd_run_opts opts = job_run_opts(s->j, "splitting");
+  st = rdd_visit(marked, comm, &opts, write_both, &files, &s->counters, err);
+  if (st) goto done;
+  st = job_input_check(s->input, &s->counters, err);
+  if (!st && comm->rank == 0) st = commit(s, &files, pair, err);
+  st = rdd_agree(comm, st, err);
+  if (st || comm->rank != 0) goto done;
+  job_say("split: %s ratings to %s, %s to %s", job_count_text((int64_t)s->rows[0][pair]), name[0],
+          job_count_text((int64_t)s->rows[1][pair]), name[1]);
   for (int f = 0; f < 2; f++)
-    if (!rows[f]) job_warn("%s holds no ratings", path[f]);
-  return RDD_OK;
+    if (s->rows[f][pair] == 0) job_warn("%s holds no ratings", name[f]);
+done:
+  for (int f = 0; f < 2; f++) job_table_file_abandon(files.file[f]);
+  return st;
+}
+
+static void report(const split *s) {
+  static const char *const key[2] = {"train_ratings", "test_ratings"};
+  job_json *json = s->j->result;
+  bool folds = s->rule.kind == JOB_SPLIT_FOLD;
+  for (int f = 0; f < 2; f++) {
+    if (folds)
+      job_json_reals(json, key[f], s->rows[f], s->pairs);
+    else
+      job_json_int(json, key[f], (int64_t)s->rows[f][0]);
+  }
+  if (folds) job_json_int(json, "folds", s->pairs);
+  if (s->rule.kind == JOB_SPLIT_TIME) job_json_int(json, "last_train_time", s->rule.last);
+  if (s->rule.kind == JOB_SPLIT_LEAVE_OUT)
+    job_json_int(json, "users_without_test", s->rule.users_whole);
+  job_json_string(json, "train", s->name[0]);
+  job_json_string(json, "test", s->name[1]);
+  job_json_int(json, "bad_records", s->counters.value[JOB_COUNT_BAD]);
+  job_json_real(json, "seconds", job_now() - s->started);
+  if (s->rule.users_whole)
+    job_say("%s users have too few ratings to leave one out; all of theirs are training",
+            job_count_text(s->rule.users_whole));
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  double started = job_now();
-  const char *const path[2] = {job_string(args, "train"), job_string(args, "test")};
-  job_input *input = NULL;
+  split s = {.j = j, .name = {job_string(args, "train"), job_string(args, "test")}, .pairs = 1};
   rdd *marked = NULL;
-  rdd_counters counters = {0};
-  two_files files = {0};
-  split s = {.fraction = job_real(args, "test-fraction"), .seed = (uint64_t)job_int(args, "seed")};
-  rdd_status st = RDD_OK;
-  if (j->comm->rank == 0) {
-    for (int f = 0; f < 2 && !st; f++) st = job_output_check(path[f], ".h5|.hdf5|.csv|.tsv", err);
-    if (!st && job_output_same(path[0], path[1]))
-      st = rdd_set(err, RDD_EUSAGE, "--train and --test are the same file, %s", path[0]);
-  }
+  s.started = job_now();
+  rdd_status st = job_split_read(args, &s.rule, err);
+  if (st) return st;
+  if (s.rule.kind == JOB_SPLIT_FOLD) s.pairs = s.rule.folds;
+  for (int f = 0; f < 2; f++) s.rows[f] = rdd_calloc((size_t)s.pairs, sizeof *s.rows[f]);
+  if (!s.rows[0] || !s.rows[1]) st = rdd_set(err, RDD_ENOMEM, "out of memory for the counts");
+  if (!st && j->comm->rank == 0) st = check_names(&s, err);
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;
   job_input_opts opts = job_input_options(j, args, false);
-  st = job_input_open(j->comm, job_positional(args), job_positionals(args), &opts, &input, err);
+  st = job_input_open(j->comm, job_positional(args), job_positionals(args), &opts, &s.input, err);
   if (st) goto done;
-
-  s.schema = *rdd_schema_of(job_input_rdd(input));
-  rdd_schema with_mark = s.schema;
+  rdd *ratings = job_input_rdd(s.input);
+  s.rule.schema = *rdd_schema_of(ratings);
+  rdd_schema with_mark = s.rule.schema;
   rdd_schema_add(&with_mark, "test", RDD_INT32);
-  files.schema = &s.schema;
-  st = rdd_map_batches(&marked, job_input_rdd(input), "split", &with_mark, mark, &s, err);
-  if (!st && j->comm->rank == 0) st = open_files(&files, path, err);
-  st = rdd_agree(j->comm, st, err);
+  st = job_split_prepare(&s.rule, j, ratings, err);
   if (st) goto done;
-  rdd_run_opts run_opts = job_run_opts(j, "splitting");
-  st = rdd_visit(marked, j->comm, &run_opts, write_both, &files, &counters, err);
-  if (st) goto done;
-  st = job_input_check(input, &counters, err);
-  if (!st && j->comm->rank == 0) st = finish(j, &files, path, &counters, started, err);
+  st = rdd_map_batches(&marked, ratings, "split", &with_mark, mark, &s.rule, err);
   st = rdd_agree(j->comm, st, err);
+  for (int pair = 0; pair < s.pairs && !st; pair++) st = make_pair(&s, marked, pair, err);
+  if (!st && j->comm->rank == 0) report(&s);
 done:
-  for (int f = 0; f < 2; f++) job_table_file_abandon(files.file[f]);
   rdd_release(marked);
-  job_input_close(input);
+  job_split_reset(&s.rule);
+  job_input_close(s.input);
+  for (int f = 0; f < 2; f++) rdd_free(s.rows[f]);
   return st;
 }
 
