@@ -55,8 +55,9 @@ static rdd_status write_values(hid_t group, const rdd_field *field, int c, const
   hid_t dataset = H5I_INVALID_HID;
   int64_t at = 0, all = 0;
   for (int64_t b = 0; b < part->batches; b++) all += elements(field->type, &part->batch[b], c);
-  rdd_status st = job_h5_dataset_plain(&dataset, group, field->name, job_h5_file_type(field->type), all, 0,
-                                       CHUNK_ROWS, "values of the column, all batches", NULL, err);
+  rdd_status st = job_h5_dataset_plain(&dataset, group, field->name, job_h5_file_type(field->type),
+                                       all, 0, CHUNK_ROWS, "values of the column, all batches",
+                                       NULL, err);
   for (int64_t b = 0; b < part->batches && !st; b++) {
     const rdd_batch *batch = &part->batch[b];
     const char *values = batch->column[c].values;
@@ -190,8 +191,8 @@ static rdd_status read_all(hid_t where, const char *name, hid_t type, size_t siz
 static rdd_status read_column(hid_t group, const rdd_field *field, int c, image *m, rdd_err *err) {
   char name[NAME];
   int64_t lengths = 0, bytes = 0;
-  rdd_status st = read_all(group, field->name, job_h5_memory_type(field->type), rdd_type_size(field->type),
-                           &m->values[c], &m->n[c], err);
+  rdd_status st = read_all(group, field->name, job_h5_memory_type(field->type),
+                           rdd_type_size(field->type), &m->values[c], &m->n[c], err);
   if (st) return st;
   if (field->type != RDD_UTF8)
     return m->n[c] == m->rows ? RDD_OK

@@ -34,7 +34,7 @@ enum {
   GENERATIONS = 2,
   CANDIDATES = 64, /* files of a directory that are looked at; the highest iterations */
   CHECKPOINT_FORMAT =
-      1, /* part of the fingerprint: raise it when the same factors mean another thing */
+      2, /* part of the fingerprint: raise it when the same factors mean another thing */
 };
 
 /* Iterations, ascending. */
@@ -84,28 +84,44 @@ static uint64_t hash_rows(const rdd_comm *comm, const rdd_table *table, int64_t 
   return sum;
 }
 
-/* What the run begins with: the seed, or a start model, comes down to the users' factors and the biases.
- * The items' factors are never read before they are written.              Collective. */
-static uint64_t hash_start(rdd_comm *comm, const als_model *model) {
+/* What the run begins with: the seed, or a start model, comes down to the users' factors and the biases;
+ * where rows are solved from where they are, to the items' factors too. (Others never read those before
+ * they have written them.)                                                Collective. */
+static uint64_t hash_start(rdd_comm *comm, const als_model *model, bool iterative) {
   const als_factors *users = &model->side[ALS_USERS], *items = &model->side[ALS_ITEMS];
-  int64_t part[3] = {(int64_t)hash_rows(comm, users->factors, users->ids->n),
+  const rdd_table *read = iterative ? items->factors : NULL;
+  int64_t part[4] = {(int64_t)hash_rows(comm, users->factors, users->ids->n),
                      (int64_t)hash_rows(comm, users->bias, users->ids->n),
-                     (int64_t)hash_rows(comm, items->bias, items->ids->n)};
-  rdd_allreduce(comm, part, 3, RDD_SUM);
+                     (int64_t)hash_rows(comm, items->bias, items->ids->n),
+                     (int64_t)hash_rows(comm, read, items->ids->n)};
+  rdd_allreduce(comm, part, 4, RDD_SUM);
   uint64_t hash = (uint64_t)part[0];
-  return rdd_mix64_2(rdd_mix64_2(hash, (uint64_t)part[1]), (uint64_t)part[2]);
+  for (int i = 1; i < 4; i++) hash = rdd_mix64_2(hash, (uint64_t)part[i]);
+  return hash;
 }
 
 job_mark job_checkpoint_mark(rdd_comm *comm, const als_model *model, const als_problem *problem,
                              const als_params *params, int64_t seed) {
   uint64_t hash = rdd_mix64_2(CHECKPOINT_FORMAT, JOB_FORMAT_VERSION);
   hash = rdd_mix64_2(hash, als_fingerprint(comm, model, &problem->side[ALS_USERS]));
-  hash = rdd_mix64_2(hash, hash_start(comm, model));
+  hash = rdd_mix64_2(
+      hash, hash_start(comm, model, params->solver != ALS_CHOLESKY || params->nonnegative));
   hash = rdd_mix64_2(hash, (uint64_t)seed);
   hash = rdd_mix64_2(hash, (uint64_t)params->rank);
-  hash = mix_real(hash, params->reg_param);
-  hash = rdd_mix64_2(hash, params->bias);
+  hash = rdd_mix64_2(hash, (uint64_t)params->loss.mode);
+  if (params->loss.mode == ALS_IMPLICIT) hash = mix_real(hash, params->loss.alpha);
+  if (params->loss.mode == ALS_IALS) hash = mix_real(hash, params->loss.unobserved);
+  for (int side = 0; side < 2; side++) hash = mix_real(hash, params->reg[side]);
+  hash = mix_real(hash, params->reg_exponent);
+  hash = mix_real(hash, params->min_ridge);
+  hash = rdd_mix64_2(hash, (uint64_t)params->solver);
+  if (params->solver == ALS_CG) hash = rdd_mix64_2(hash, (uint64_t)params->cg_steps);
+  if (params->solver == ALS_SUBSPACE) hash = rdd_mix64_2(hash, (uint64_t)params->block);
+  hash = rdd_mix64_2(hash, params->nonnegative);
+  hash = rdd_mix64_2(hash, params->bias + 2 * params->update_bias);
   if (params->bias) hash = mix_real(hash, params->bias_reg);
+  if (problem->validation)
+    hash = rdd_mix64_2(hash, als_fingerprint(comm, model, problem->validation));
   job_mark mark = {.run = hash};
   if (problem->test) mark.test = als_fingerprint(comm, model, problem->test) | 1; /* never 0 */
   return mark;
@@ -186,10 +202,8 @@ rdd_status job_checkpoints_open(job_checkpoints **out, rdd_comm *comm,
 static bool is_beyond(const job_checkpoints *c, const als_iteration *history, int iteration) {
   const als_params *p = &c->opts.how->params;
   if (iteration > p->max_iter) return true;
-  for (int made = 2; made < iteration && p->tol > 0; made++) {
-    double before = history[made - 2].objective;
-    if (before - history[made - 1].objective <= p->tol * before) return true;
-  }
+  for (int made = 2; made < iteration; made++)
+    if (als_converged(p, c->opts.best != NULL, history, made)) return true;
   return false;
 }
 
@@ -220,7 +234,7 @@ static rdd_status try_checkpoint(job_checkpoints *c, const char *path, int itera
     snprintf(why, 80, "it is beyond where this run's --tol would have stopped");
     goto done;
   }
-  st = job_saved_load(saved, model, err);
+  st = job_saved_load(saved, c->opts.how->params.update_bias, model, c->opts.best, err);
   if (st) goto done;
   why[0] = '\0';
   if (job_saved_mark(saved).test != c->opts.mark.test)
@@ -282,10 +296,14 @@ static size_t rounded(size_t bytes) {
 /* Room for the report and the snapshot; kept from one checkpoint to the next. */
 static rdd_status get_room(job_checkpoints *c, const als_model *model, rdd_err *err) {
   size_t bytes = rounded(sizeof(report));
+  const als_best *best = c->opts.best;
   for (int side = 0; side < 2; side++) {
     const als_factors *f = &model->side[side];
     bytes += rounded(rdd_table_size(f->factors));
     if (f->bias) bytes += rounded(rdd_table_size(f->bias));
+    if (!best) continue;
+    bytes += rounded(rdd_table_size(best->side[side].factors));
+    if (best->side[side].bias) bytes += rounded(rdd_table_size(best->side[side].bias));
   }
   if (c->shared && c->shared_bytes == bytes) return RDD_OK;
   if (c->shared) munmap(c->shared, c->shared_bytes);
@@ -304,13 +322,22 @@ static const float *copy_table(char **at, const rdd_table *table) {
   return (const float *)copy;
 }
 
-/* The model as it is now. Ids never change, so they are not copied. */
-static job_model_image take_snapshot(const job_checkpoints *c, const als_model *model) {
+/* The model as it is now, and the best iteration if that was an earlier one. Ids never change, so they
+ * are not copied. */
+static job_model_image take_snapshot(const job_checkpoints *c, const als_model *model, int done) {
   job_model_image image = job_model_image_of(model);
+  const als_best *best = c->opts.best;
   char *at = (char *)c->shared + rounded(sizeof(report));
+  if (best && best->iteration != done) image.best_iteration = best->iteration;
   for (int side = 0; side < 2; side++) {
     image.side[side].factors = copy_table(&at, model->side[side].factors);
     image.side[side].bias = copy_table(&at, model->side[side].bias);
+    if (!image.best_iteration) continue;
+    image.best[side] = (job_rows_image){
+        .ids = image.side[side].ids,
+        .factors = copy_table(&at, best->side[side].factors),
+        .bias = copy_table(&at, best->side[side].bias),
+    };
   }
   return image;
 }
@@ -362,7 +389,9 @@ static rdd_status start_writer(job_checkpoints *c, const als_model *model,
   how.history = history;
   how.iterations = done;
   for (int i = 0; i < done; i++) how.seconds += history[i].seconds;
-  job_model_image image = take_snapshot(c, model);
+  how.best = done;
+  job_model_image image = take_snapshot(c, model, done);
+  if (image.best_iteration) how.best = image.best_iteration;
 
   sigset_t all, before; /* no signal may find the rank's handlers in the child */
   sigfillset(&all);

@@ -1,12 +1,12 @@
 /* Checkpoints of a training run, so that a rerun of the gang begins where the last one was.
  *
  * A checkpoint is a model file (kind "checkpoint") with the iteration, the history and a fingerprint of
- * what decides the factors: the ratings as a multiset, the parameters, the seed, the start model, the
- * format version. Two generations are kept: checkpoint-I.h5 of the two highest iterations I. One is used
+ * what decides the factors: the ratings as a multiset, those of validation, the parameters, the seed, the
+ * start model, the format version. Two generations are kept: checkpoint-I.h5 of the two highest iterations I. One is used
  * again if, and only if, its fingerprint is that of this run.
  *
- * What is not in the fingerprint may be another one in the rerun: the number of iterations, the
- * tolerance, the test part. A checkpoint is passed over where this run would have ended before it; test
+ * What is not in the fingerprint may be another one in the rerun: the number of iterations, whether an
+ * exact one follows, the tolerance, the test part. A checkpoint is passed over where this run would have ended before it; test
  * errors of another test part become NaN. */
 #ifndef JOB_CHECKPOINT_H
 #define JOB_CHECKPOINT_H
@@ -25,12 +25,13 @@ typedef struct job_checkpoint_opts {
   const char *dir;           /* where; made if missing. One run at a time uses it */
   int64_t interval;          /* iterations between checkpoints, >= 1 */
   job_mark mark;             /* fingerprints of this run, see job_checkpoint_mark() */
+  als_best *best;            /* with validation: the best iteration, which a checkpoint holds too */
   const job_provenance *how; /* of the run, but for iterations and history; outlives the handle */
   job_run *run;              /* for the event log, and faults on purpose */
 } job_checkpoint_opts;
 
 /* The fingerprints of a run that is about to begin.                       Collective.
- *   model    [in]  with the users' initial factors, and the biases where there are any
+ *   model    [in]  with the initial factors, and the biases where there are any
  *   problem  [in]  not yet given to als_fit() */
 job_mark job_checkpoint_mark(rdd_comm *comm, const als_model *model, const als_problem *problem,
                              const als_params *params, int64_t seed);
@@ -42,7 +43,7 @@ RDD_MUST_CHECK rdd_status job_checkpoints_open(job_checkpoints **out, rdd_comm *
 
 /* Read the newest checkpoint of this run that is whole into the model.    Collective.
  * One that is damaged, or another run's, is passed over, with a line that says so.
- *   model      [in,out] untouched where there is none
+ *   model      [in,out] untouched where there is none; so is opts.best
  *   history    [out] [max_iter] iterations already made
  *   start_out  [out] how many; 0 where there is no checkpoint
  * Fails with RDD_ENOMEM. */

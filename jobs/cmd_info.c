@@ -3,6 +3,7 @@
 #include "jobs/h5.h"
 #include "jobs/input.h"
 #include "jobs/job.h"
+#include "jobs/params_impl.h"
 #include "jobs/save.h"
 #include "jobs/ui.h"
 
@@ -110,9 +111,18 @@ static void show_column(const job *j, hid_t dataset, const char *name, bool is_t
 
 /* The columns a table may have, in the order in which they are told, and what people call them. */
 static const char *const column_name[][2] = {
-    {"user", "user"},           {"item", "item"},   {"rank", "place"},
-    {"value", "rating"},        {"score", "score"}, {"prediction", "prediction"},
+    {"user", "user"},
+    {"item", "item"},
+    {"rank", "place"},
+    {"value", "rating"},
+    {"score", "score"},
+    {"prediction", "prediction"},
     {"timestamp", "timestamp"},
+    {"similar_user", "similar user"},
+    {"similar_item", "similar item"},
+    {"rating", "rating"},
+    {"weight", "weight"},
+    {"contribution", "contribution"},
 };
 
 /* What the command that wrote the table counted. */
@@ -163,23 +173,41 @@ static void show_id_type(const job *j, hid_t file, const char *path, const char 
   H5Dclose(dataset);
 }
 
-/* The last value of a column of the history, if there is a finite one. */
-static void show_last(const job *j, hid_t file, const char *label, const char *name) {
+/* The row of the history that the factors are of: a model's best, a checkpoint's last. */
+static int64_t row_of_factors(hid_t file, int64_t rows) {
+  int64_t best, iteration;
+  if (job_h5_get_int(file, "iteration", &iteration) ||
+      !job_h5_get_int(file, "best_iteration", &best) || best < 1 || best > rows)
+    return rows - 1;
+  return best - 1;
+}
+
+/* What a column of the history says of the factors, if it is finite. */
+static void show_history(const job *j, hid_t file, const char *label, const char *name) {
   char path[48];
   int64_t dims[2];
-  double last;
+  double value;
   rdd_err err;
   snprintf(path, sizeof(path), "/history/%s", name);
   if (H5Lexists(file, "/history", H5P_DEFAULT) <= 0) return;
   hid_t dataset = H5Lexists(file, path, H5P_DEFAULT) > 0 ? H5Dopen2(file, path, H5P_DEFAULT) : -1;
   if (dataset < 0) return;
   if (job_h5_shape(dataset, dims) && dims[0] > 0 && dims[1] == 0 &&
-      !job_h5_read_rows(dataset, H5T_NATIVE_DOUBLE, dims[0] - 1, 1, &last, &err) &&
-      isfinite(last)) {
-    show(j, label, "%.8g", last);
-    job_json_real(j->result, name, last);
+      !job_h5_read_rows(dataset, H5T_NATIVE_DOUBLE, row_of_factors(file, dims[0]), 1, &value,
+                        &err) &&
+      isfinite(value)) {
+    show(j, label, "%.8g", value);
+    job_json_real(j->result, name, value);
   }
   H5Dclose(dataset);
+}
+
+static void show_params(const job *j, hid_t file) {
+  for (const job_param_name *p = job_param_names; p < job_param_names + JOB_PARAM_NAMES; p++) {
+    if (p->kind == JOB_PARAM_INT) show_int(j, file, p->label, p->key);
+    if (p->kind == JOB_PARAM_REAL) show_real(j, file, p->label, p->key);
+    if (p->kind == JOB_PARAM_TEXT) show_string(j, file, p->label, p->key);
+  }
 }
 
 static rdd_status show_model(const job *j, hid_t file, const char *path, rdd_err *err) {
@@ -193,19 +221,19 @@ static rdd_status show_model(const job *j, hid_t file, const char *path, rdd_err
   show_id_type(j, file, "/users/id", "user_type");
   show_id_type(j, file, "/items/id", "item_type");
   show_int(j, file, "rank (factors)", "rank");
-  show_int(j, file, "biases", "bias");
   show_real(j, file, "mean", "mean");
   show_real(j, file, "lowest rating", "rating_min");
   show_real(j, file, "highest rating", "rating_max");
-  show_last(j, file, "training RMSE", "rmse_train");
-  show_last(j, file, "test RMSE", "rmse_test");
-  show_last(j, file, "objective", "objective");
+  show_history(j, file, "training RMSE", "rmse_train");
+  show_history(j, file, "test RMSE", "rmse_test");
+  show_history(j, file, "validation RMSE", "rmse_validation");
+  show_history(j, file, "objective", "objective");
+  show_history(j, file, "of it: ratings", "loss_ratings");
+  show_history(j, file, "of it: all pairs", "loss_pairs");
+  show_history(j, file, "of it: regularised", "loss_reg");
   show_int(j, file, "iterations", "iterations");
-  show_int(j, file, "max-iter", "max_iter");
-  show_real(j, file, "reg-param", "reg_param");
-  show_real(j, file, "bias-reg", "bias_reg");
-  show_real(j, file, "tol", "tol");
-  show_int(j, file, "seed", "seed");
+  show_int(j, file, "best iteration", "best_iteration");
+  show_params(j, file);
   show_real(j, file, "seconds", "seconds");
   show_int(j, file, "ranks (processes)", "ranks");
   show_string(j, file, "inputs", "inputs");

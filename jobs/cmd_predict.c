@@ -63,7 +63,8 @@ static rdd_status predict(void *arg, const rdd_batch *in, rdd_task *task, rdd_ba
   out->column[2].values = value;
   rdd_status st = RDD_OK;
   for (int c = 0; c < 2 && kept < in->rows && !st; c++)
-    st = rdd_task_take(task, m->side[c].ids->type, &in->column[c], keep, kept, &out->column[c], err);
+    st = rdd_task_take(task, m->side[c].ids->type, &in->column[c], keep, kept, &out->column[c],
+                       err);
   return st;
 }
 
@@ -86,7 +87,8 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   const rdd_type types[2] = {model->side[ALS_USERS].ids->type, model->side[ALS_ITEMS].ids->type};
   job_input_opts in = job_input_options(j, args, true);
   in.id_types = types;
-  st = job_input_open(j->comm, job_positional(args) + 1, job_positionals(args) - 1, &in, &input, err);
+  st = job_input_open(j->comm, job_positional(args) + 1, job_positionals(args) - 1, &in, &input,
+                      err);
   if (st) goto done;
   rdd_schema schema = {0};
   rdd_schema_add(&schema, "user", types[0]);

@@ -7,39 +7,30 @@
  *   writing     rank 0        /
  */
 #include "jobs/block_store.h"
-#include "jobs/checkpoint.h"
 #include "jobs/input.h"
 #include "jobs/job.h"
 #include "jobs/memory_use.h"
-#include "jobs/model_file.h"
 #include "jobs/output.h"
 #include "jobs/save.h"
+#include "jobs/train_impl.h"
 #include "jobs/ui.h"
-#include "mllib/als.h"
 #include "mpi_bridge/gang.h"
 #include "rdd/memory.h"
 
 #include <inttypes.h>
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 static const job_option options[] = {
     {"output", 'o', JOB_STRING, "FILE", NULL, 0, 0, true, "where the model goes; .h5"},
-    {"rank", 0, JOB_INT, "K", "10", 1, ALS_MAX_RANK, false,
-     "factors of each user and item, 1 to 4096"},
-    {"max-iter", 0, JOB_INT, "N", "10", 0, 1e6, false, "iterations"},
-    {"reg-param", 0, JOB_REAL, "L", "0.1", 0, 1e30, false,
-     "regularisation, times the number of ratings of the row"},
-    {"seed", 0, JOB_INT, "S", "0", -9e15, 9e15, false, "of the initial factors"},
-    {"bias", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
-     "take off global mean, user and item biases first"},
-    {"tol", 0, JOB_REAL, "T", "0", 0, 1, false,
-     "stop when the objective falls by less than this share"},
-    {"test", 0, JOB_STRING, "FILE", NULL, 0, 0, false, "ratings to evaluate after each iteration"},
+    JOB_PARAM_OPTIONS,
+    JOB_START_OPTIONS,
     {"init-model", 0, JOB_STRING, "FILE", NULL, 0, 0, false,
      "start from this model's factors, matched by id"},
+    {"test", 0, JOB_STRING, "FILE", NULL, 0, 0, false, "ratings to evaluate after each iteration"},
+    {"validation", 0, JOB_STRING, "FILE", NULL, 0, 0, false,
+     "keep the iteration with the lowest RMSE over these; --tol looks at it"},
     JOB_INPUT_OPTIONS,
     {"checkpoint-dir", 0, JOB_STRING, "DIR", NULL, 0, 0, false,
      "checkpoints are kept here; default: in the work directory, if any"},
@@ -56,53 +47,10 @@ static const job_option options[] = {
     {0},
 };
 
-/* Damping of the biases, in ratings; a row with that many is believed half. */
-static const double bias_reg = 5;
-
-/* What each rank tells of its memory: partitions it was given, peak after the hand-off, and after the
- * last iteration. */
-enum { MEMORIES = 3 };
-
-typedef struct training {
-  job *j;
-  const char *path, *inputs, *init_path;
-  als_params params;
-  int64_t seed;
-  const job_input *input[2]; /* ratings, test; NULL where there is no test */
-  rdd_counters counters[2];
-  double started;
-  char checkpoint_dir[PATH_MAX]; /* "": no checkpoints */
-  int64_t checkpoint_interval;
-  bool keep_checkpoints; /* the folder is the user's, not the work directory's */
-  int max_attempts;
-
-  /* one try of the gang */
-  int64_t partition_bytes; /* that this rank was given */
-  job_memory_use handed;   /* this rank's memory when the hand-off is done */
-  int64_t *memory;         /* [ranks][MEMORIES] bytes */
-  als_model *model;
-  als_problem problem;
-  als_side test;
-  int64_t test_cold;
-  als_iteration *history;
-  int resumed, iterations; /* made before this try, and in all */
-  job_provenance how;
-  job_checkpoints *checkpoints;
-} training;
-
 /* All ranks have come so far. A fault on purpose may strike here. Collective. */
 static rdd_status enter_phase(const training *t, rdd_comm *comm, const char *phase, int iteration,
                               rdd_err *err) {
   return rdd_agree(comm, job_run_phase(t->j->run, phase, iteration, err), err);
-}
-
-static void show_iteration(const training *t, const als_iteration *done) {
-  int left = t->params.max_iter - done->iteration;
-  char test[40] = "";
-  if (!isnan(done->rmse_test)) snprintf(test, sizeof test, ", test %.6f", done->rmse_test);
-  job_say("iteration %*d/%d: rmse %.6f%s, %s%s%s", t->params.max_iter > 9 ? 2 : 1, done->iteration,
-          t->params.max_iter, done->rmse_train, test, job_seconds_text(done->seconds),
-          left ? ", left " : "", left ? job_seconds_text(left * done->seconds) : "");
 }
 
 /* Ids of both sides, and a model over them with its initial factors. */
@@ -119,8 +67,7 @@ static rdd_status start_model(training *t, rdd_comm *comm, const rdd_parts *part
     for (int side = 0; side < 2; side++) als_ids_free(ids[side]);
     return st;
   }
-  for (int side = 0; side < 2 && !st; side++)
-    st = als_model_init(t->model, comm, side, (uint64_t)t->seed, err);
+  st = job_start_draw(&t->start, comm, t->model, err);
   if (st || !t->init_path) return st;
 
   int64_t matched[2];
@@ -134,7 +81,22 @@ static rdd_status start_model(training *t, rdd_comm *comm, const rdd_parts *part
   return st;
 }
 
-/* The ratings as both sides see them, and the test part by user. */
+/* A part of the ratings that is not trained on, by user. Collective. */
+static rdd_status build_part(training *t, rdd_comm *comm, rdd_parts *const *parts, int part,
+                             als_side *out, rdd_err *err) {
+  const als_model *m = t->model;
+  const als_ids *const ids[2] = {m->side[ALS_USERS].ids, m->side[ALS_ITEMS].ids};
+  if (!t->input[part]) return RDD_OK;
+  rdd_status st = als_side_build(comm, parts[t->place[part]], ALS_USERS, ids,
+                                 &t->problem.side[ALS_USERS].blocks, m->k, 0, out, &t->cold[part],
+                                 err);
+  if (!st && t->cold[part])
+    job_warn("%s %s ratings have a user or item that the training part lacks; left out",
+             job_count_text(t->cold[part]), part == TRAIN_TEST ? "test" : "validation");
+  return st;
+}
+
+/* The ratings as both sides see them, and the other parts by user. */
 static rdd_status build_problem(training *t, rdd_comm *comm, rdd_parts *const *parts,
                                 rdd_err *err) {
   als_model *m = t->model;
@@ -148,34 +110,17 @@ static rdd_status build_problem(training *t, rdd_comm *comm, rdd_parts *const *p
                             err);
   if (st) return st;
   t->problem.ratings = als_side_count(&side[ALS_USERS], comm);
-  if (t->input[1]) {
-    st = als_side_build(comm, parts[1], ALS_USERS, ids, &side[ALS_USERS].blocks, m->k, 0, &t->test,
-                        &t->test_cold, err);
-    if (st) return st;
-    t->problem.test = &t->test;
-  }
   job_say("%s ratings, %s users, %s items on %d rank%s x %d thread%s; read and handed over in %s",
           job_count_text(t->problem.ratings), job_count_text(ids[ALS_USERS]->n),
           job_count_text(ids[ALS_ITEMS]->n), comm->size, comm->size == 1 ? "" : "s", t->j->threads,
           t->j->threads == 1 ? "" : "s", job_seconds_text(job_now() - t->started));
-  if (t->test_cold)
-    job_warn("%s test ratings have a user or item that the training part lacks; left out",
-             job_count_text(t->test_cold));
-  return RDD_OK;
-}
-
-/* Say whose equations are singular by the id that the user knows. */
-static void name_singular_row(const training *t, rdd_err *err) {
-  int side = (int)err->detail[0];
-  int64_t row = err->detail[1];
-  if (side < 0 || side > 1 || row < 0 || row >= t->model->side[side].ids->n) return;
-  char text[ALS_ID_TEXT];
-  (void)rdd_set(
-      err, RDD_ESINGULAR,
-      "%s %s: the normal equations are not positive definite; it has too few or collinear "
-      "ratings for --rank %d, so raise --reg-param (it is %g)",
-      side == ALS_USERS ? "user" : "item", als_ids_text(t->model->side[side].ids, row, text),
-      t->model->k, t->params.reg_param);
+  st = build_part(t, comm, parts, TRAIN_TEST, &t->test, err);
+  if (!st) st = build_part(t, comm, parts, TRAIN_VALIDATION, &t->validation, err);
+  if (st) return st;
+  if (t->input[TRAIN_TEST]) t->problem.test = &t->test;
+  if (!t->input[TRAIN_VALIDATION]) return RDD_OK;
+  t->problem.validation = &t->validation;
+  return als_best_new(comm, m, &t->params, &t->problem.best, err);
 }
 
 /* ---- Checkpoints ---- */
@@ -211,10 +156,9 @@ static rdd_status after_iteration(void *arg, rdd_comm *comm, const als_model *mo
   training *t = arg;
   const als_iteration *now = &history[done - 1];
   (void)stop_out; /* a run that is stopped has no model yet */
-  show_iteration(t, now);
-  job_run_log_iteration(t->j->run, done, now->rmse_train, now->rmse_test, now->objective,
-                        now->seconds);
-  if (!t->checkpoints) return RDD_OK;
+  job_train_show(t, now);
+  job_run_log_iteration(t->j->run, now);
+  if (!t->checkpoints || now->exact) return RDD_OK; /* the next that happens is the model */
   bool stop = done < t->params.max_iter && stop_asked(t, comm);
   rdd_status st = job_checkpoints_save(t->checkpoints, model, history, done, stop, err);
   return st || !stop ? st : stopped(t, done, err);
@@ -224,7 +168,7 @@ static rdd_status after_iteration(void *arg, rdd_comm *comm, const als_model *mo
 static void describe_run(training *t, const rdd_comm *comm) {
   t->how = (job_provenance){
       .params = t->params,
-      .seed = t->seed,
+      .start = t->start,
       .ratings = t->problem.ratings,
       .ranks = comm->size,
       .inputs = t->inputs,
@@ -239,7 +183,8 @@ static rdd_status resume(training *t, rdd_comm *comm, rdd_err *err) {
   job_checkpoint_opts opts = {
       .dir = t->checkpoint_dir,
       .interval = t->checkpoint_interval,
-      .mark = job_checkpoint_mark(comm, t->model, &t->problem, &t->params, t->seed),
+      .mark = job_checkpoint_mark(comm, t->model, &t->problem, &t->params, t->start.seed),
+      .best = t->problem.best,
       .how = &t->how,
       .run = t->j->run,
   };
@@ -261,6 +206,7 @@ static rdd_status write_model(training *t, rdd_comm *comm, rdd_err *err) {
   int64_t cut = comm->rank == 0 ? job_fault_cut(run, "model", 0) : -1;
   if (cut >= 0) job_output_die_past(cut);
   t->how.iterations = t->iterations;
+  t->how.best = job_train_best(t);
   t->how.history = t->history;
   t->how.seconds = job_now() - t->started;
   st = job_model_write(comm, t->path, t->model, &t->how, err);
@@ -280,51 +226,8 @@ static void log_memory(const training *t, const char *after, const job_memory_us
 static void gather_memory(training *t, rdd_comm *comm) {
   job_memory_use now = job_memory_now();
   log_memory(t, "training", &now);
-  const int64_t own[MEMORIES] = {t->partition_bytes, t->handed.peak, now.peak};
+  const int64_t own[TRAIN_MEMORIES] = {t->partition_bytes, t->handed.peak, now.peak};
   rdd_allgather(comm, own, sizeof own, t->memory);
-}
-
-static void report_memory(const training *t, int ranks, double *scratch) {
-  static const char *const key[MEMORIES] = {"partition_bytes", "peak_memory_hand_off",
-                                            "peak_memory"};
-  for (int i = 0; i < MEMORIES; i++) {
-    for (int r = 0; r < ranks; r++) scratch[r] = (double)t->memory[r * MEMORIES + i];
-    job_json_reals(t->j->result, key[i], scratch, ranks);
-  }
-}
-
-static rdd_status report(training *t, rdd_comm *comm, rdd_err *err) {
-  int n = t->iterations;
-  double *values = rdd_alloc((size_t)(n > comm->size ? n : comm->size), sizeof *values);
-  if (!values) return rdd_set(err, RDD_ENOMEM, "out of memory for the report");
-  job_json *json = t->j->result;
-  double total = job_now() - t->started, iterating = 0;
-  for (int i = 0; i < n; i++) values[i] = t->history[i].rmse_train;
-  job_json_reals(json, "rmse_train", values, n);
-  if (t->input[1]) {
-    for (int i = 0; i < n; i++) values[i] = t->history[i].rmse_test;
-    job_json_reals(json, "rmse_test", values, n);
-    job_json_int(json, "n_test_cold", t->test_cold);
-  }
-  for (int i = 0; i < n; i++) values[i] = t->history[i].objective;
-  job_json_reals(json, "objective", values, n);
-  for (int i = 0; i < n; i++) iterating += values[i] = t->history[i].seconds;
-  job_json_reals(json, "seconds_per_iteration", values, n);
-  job_json_real(json, "seconds_iterations", iterating);
-  job_json_real(json, "seconds_total", total);
-  job_json_int(json, "users", t->model->side[ALS_USERS].ids->n);
-  job_json_int(json, "items", t->model->side[ALS_ITEMS].ids->n);
-  job_json_int(json, "ratings", t->problem.ratings);
-  job_json_int(json, "bad_records", t->counters[0].value[JOB_COUNT_BAD]);
-  job_json_int(json, "ranks", comm->size);
-  job_json_int(json, "threads", t->j->threads);
-  job_json_int(json, "resumed_from", t->resumed);
-  job_json_string(json, "model", t->path);
-  report_memory(t, comm->size, values);
-  rdd_free(values);
-  job_say("model: %s, %d iteration%s in %s, %s in all", t->path, n, n == 1 ? "" : "s",
-          job_seconds_text(iterating), job_seconds_text(total));
-  return RDD_OK;
 }
 
 /* Rows over all ranks: counters do not know of those that came from blocks. Collective. */
@@ -337,14 +240,15 @@ static int64_t count_rows(rdd_comm *comm, const rdd_parts *parts) {
 
 static rdd_status check_records(training *t, rdd_comm *comm, rdd_parts *const *parts,
                                 rdd_err *err) {
-  for (int i = 0; i < 2 && t->input[i]; i++) {
-    t->counters[i].value[JOB_COUNT_ROWS] = count_rows(comm, parts[i]);
-    rdd_status st = job_input_check(t->input[i], &t->counters[i], err);
+  for (int i = 0; i < TRAIN_PARTS; i++) {
+    if (!t->input[i]) continue;
+    rdd_counters *counters = &t->counters[t->place[i]];
+    counters->value[JOB_COUNT_ROWS] = count_rows(comm, parts[t->place[i]]);
+    rdd_status st = job_input_check(t->input[i], counters, err);
     if (st) return st;
-    int64_t bad = t->counters[i].value[JOB_COUNT_BAD];
+    int64_t bad = counters->value[JOB_COUNT_BAD];
     if (bad)
-      job_warn("skipped %s malformed records; the first: %s", job_count_text(bad),
-               t->counters[i].note);
+      job_warn("skipped %s malformed records; the first: %s", job_count_text(bad), counters->note);
   }
   return RDD_OK;
 }
@@ -353,8 +257,8 @@ static rdd_status check_records(training *t, rdd_comm *comm, rdd_parts *const *p
 static rdd_status fit(training *t, rdd_comm *comm, rdd_err *err) {
   const als_hooks hooks = {before_half_step, after_iteration, t};
   rdd_status st = RDD_OK;
-  t->history = rdd_calloc((size_t)t->params.max_iter + 1, sizeof *t->history);
-  t->memory = rdd_calloc((size_t)comm->size, MEMORIES * sizeof *t->memory);
+  t->history = rdd_calloc((size_t)t->params.max_iter + 1, sizeof *t->history); /* one exact */
+  t->memory = rdd_calloc((size_t)comm->size, TRAIN_MEMORIES * sizeof *t->memory);
   if (!t->history || !t->memory) st = rdd_set(err, RDD_ENOMEM, "out of memory for the history");
   st = rdd_agree(comm, st, err);
   if (!st) st = resume(t, comm, err);
@@ -363,14 +267,15 @@ static rdd_status fit(training *t, rdd_comm *comm, rdd_err *err) {
   if (!st)
     st = als_fit(comm, &t->problem, &t->params, t->model, t->resumed, &hooks, t->history,
                  &t->iterations, err);
-  if (st == RDD_ESINGULAR) name_singular_row(t, err);
   return st;
 }
 
 static void weigh_partitions(training *t, rdd_parts *const *parts) {
   t->partition_bytes = 0;
-  for (int i = 0; i < 2 && t->input[i]; i++)
-    for (int64_t p = 0; p < parts[i]->n; p++) t->partition_bytes += (int64_t)parts[i]->part[p].size;
+  for (int i = 0; i < TRAIN_PARTS; i++) {
+    const rdd_parts *own = t->input[i] ? parts[t->place[i]] : NULL;
+    for (int64_t p = 0; own && p < own->n; p++) t->partition_bytes += (int64_t)own->part[p].size;
+  }
 }
 
 /* One try of the gang. Every rank runs this, and all leave it together; what it made is gone then, so
@@ -392,7 +297,7 @@ static rdd_status train(gang *g, rdd_parts *const *parts, void *arg, rdd_err *er
   st = fit(t, comm, err);
   if (!st) gather_memory(t, comm);
   if (!st) st = write_model(t, comm, err);
-  if (!st) st = report(t, comm, err);
+  if (!st) st = job_train_report(t, comm, err);
   if (!st && t->checkpoints && !t->keep_checkpoints) job_checkpoints_remove(t->checkpoints);
 done:
   job_checkpoints_close(t->checkpoints);
@@ -403,7 +308,9 @@ done:
   t->memory = NULL;
   for (int side = 0; side < 2; side++) als_side_reset(&t->problem.side[side]);
   als_side_reset(&t->test);
-  t->problem.test = NULL;
+  als_side_reset(&t->validation);
+  als_best_free(t->problem.best);
+  t->problem = (als_problem){0};
   als_model_free(t->model);
   t->model = NULL;
   return st;
@@ -458,40 +365,71 @@ static rdd_status open_store(const training *t, const job_args *args, rdd_store 
   return job_block_store_open(out, dir, t->j->comm->rank == 0, t->j->run, err);
 }
 
-/* Ratings, and perhaps the test part, as RDDs. Collective. */
-static rdd_status open_inputs(const training *t, const job_args *args, job_input *input[2],
-                              rdd_err *err) {
+/* Ratings, and perhaps the other parts, as RDDs. Collective. */
+static rdd_status open_inputs(const training *t, const job_args *args,
+                              job_input *input[TRAIN_PARTS], rdd_err *err) {
+  static const char *const option[TRAIN_PARTS] = {NULL, "test", "validation"};
   job *j = t->j;
   job_input_opts in = job_input_options(j, args, false);
   rdd_status st = job_input_open(j->comm, job_positional(args), job_positionals(args), &in,
                                  &input[0], err);
-  const char *test_path = job_string(args, "test");
-  if (st || !test_path) return st;
+  if (st) return st;
   const rdd_schema *schema = rdd_schema_of(job_input_rdd(input[0]));
   const rdd_type types[2] = {schema->field[0].type, schema->field[1].type};
-  job_input_opts test_in = job_input_options(j, args, false);
-  test_in.id_types = types;
-  return job_input_open(j->comm, (char *const *)&test_path, 1, &test_in, &input[1], err);
+  in.id_types = types;
+  for (int i = 1; i < TRAIN_PARTS && !st; i++) {
+    const char *path = job_string(args, option[i]);
+    if (path) st = job_input_open(j->comm, (char *const *)&path, 1, &in, &input[i], err);
+  }
+  return st;
 }
 
 /* Read with tasks, then let the gang work. Collective. */
-static rdd_status read_and_train(training *t, const job_args *args, job_input *const input[2],
-                                 rdd_err *err) {
+static rdd_status read_and_train(training *t, const job_args *args,
+                                 job_input *const input[TRAIN_PARTS], rdd_err *err) {
+  static const char *const what[TRAIN_PARTS] = {"reading", "reading test part",
+                                                "reading validation part"};
   job *j = t->j;
-  rdd *const rdds[2] = {job_input_rdd(input[0]), input[1] ? job_input_rdd(input[1]) : NULL};
-  rdd_run_opts opts[2] = {job_run_opts(j, "reading"), job_run_opts(j, "reading test part")};
-  for (int i = 0; i < 2; i++) {
+  rdd *rdds[TRAIN_PARTS];
+  rdd_run_opts opts[TRAIN_PARTS];
+  int n = 0;
+  for (int i = 0; i < TRAIN_PARTS; i++) {
     t->input[i] = input[i];
-    opts[i].time_limit = job_real(args, "task-time-limit");
-    opts[i].speculation = job_flag(args, "speculation");
+    if (!input[i]) continue;
+    t->place[i] = n;
+    rdds[n] = job_input_rdd(input[i]);
+    opts[n] = job_run_opts(j, what[i]);
+    opts[n].time_limit = job_real(args, "task-time-limit");
+    opts[n].speculation = job_flag(args, "speculation");
+    n++;
   }
   const gang_opts gang_options = {.max_attempts = t->max_attempts, .rerun = tell_rerun, .arg = t};
   rdd_status st = enter_phase(t, j->comm, "reading", 0, err);
   if (st) return st;
   job_run_allow_stop(j->run, t->checkpoint_dir[0]);
-  st = gang_run(j->comm, rdds, input[1] ? 2 : 1, opts, t->counters, &gang_options, train, t, err);
+  st = gang_run(j->comm, rdds, n, opts, t->counters, &gang_options, train, t, err);
   job_run_allow_stop(j->run, false);
   return st;
+}
+
+/* What the command line says of the fit, and what it says to no end. Not collective. */
+static rdd_status read_params(training *t, const job_args *args, rdd_err *err) {
+  rdd_status st = job_params_read(args, &t->params, err);
+  if (st) return st;
+  bool implicit = t->params.loss.mode != ALS_EXPLICIT;
+  t->start = job_start_read(args);
+  if (implicit && job_given(args, "validation"))
+    return rdd_set(
+        err, RDD_EUSAGE,
+        "--validation measures the RMSE, which says nothing about implicit ratings; leave "
+        "it, and --tol looks at the objective");
+  if (t->start.spark && t->init_path)
+    return rdd_set(err, RDD_EUSAGE, "--init %s and --init-model are two ways to begin; give one",
+                   job_string(args, "init"));
+  job_params_warn(args);
+  if (implicit && job_given(args, "test"))
+    job_warn("--test tells the RMSE, which says little about implicit ratings");
+  return RDD_OK;
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
@@ -499,34 +437,28 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
       .j = j,
       .path = job_string(args, "output"),
       .init_path = job_string(args, "init-model"),
-      .seed = job_int(args, "seed"),
       .started = job_now(),
       .max_attempts = (int)job_int(args, "max-attempts"),
-      .params = {.rank = (int)job_int(args, "rank"),
-                 .max_iter = (int)job_int(args, "max-iter"),
-                 .reg_param = job_real(args, "reg-param"),
-                 .bias_reg = bias_reg,
-                 .tol = job_real(args, "tol"),
-                 .bias = job_flag(args, "bias")},
   };
-  job_input *input[2] = {NULL, NULL};
+  job_input *input[TRAIN_PARTS] = {NULL};
   rdd_store *store = NULL;
   char *inputs = join_paths(args);
   t.inputs = inputs ? inputs : "";
-  rdd_status st = plan_checkpoints(&t, args, err);
+  rdd_status st = read_params(&t, args, err);
+  if (!st) st = plan_checkpoints(&t, args, err);
   if (!st && j->comm->rank == 0) st = job_output_check(t.path, ".h5|.hdf5", err);
   if (!st) st = open_store(&t, args, &store, err);
   st = rdd_agree(j->comm, st, err);
   if (!st) st = open_inputs(&t, args, input, err);
   if (st) goto done;
   job_say("%s", job_input_describe(input[0]));
-  for (int i = 0; i < 2 && store && input[i] && !st; i++)
-    st = job_input_persist(input[i], store, err);
+  for (int i = 0; i < TRAIN_PARTS && store && !st; i++)
+    if (input[i]) st = job_input_persist(input[i], store, err);
   st = rdd_agree(j->comm, st, err);
   if (!st) st = read_and_train(&t, args, input, err);
   if (!st && store && j->comm->rank == 0) job_block_store_remove(store);
 done:
-  for (int i = 0; i < 2; i++) job_input_close(input[i]);
+  for (int i = 0; i < TRAIN_PARTS; i++) job_input_close(input[i]);
   job_block_store_close(store);
   rdd_free(inputs);
   return st;

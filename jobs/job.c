@@ -21,7 +21,7 @@
 extern void openblas_set_num_threads(int n) __attribute__((weak));
 extern int openblas_get_parallel(void) __attribute__((weak));
 
-enum { MAX_OPTIONS = 40 };
+enum { MAX_OPTIONS = 80 };
 
 static const job_option common_options[] = {
     {"threads", 0, JOB_INT, "N", NULL, 1, 4096, false,

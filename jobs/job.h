@@ -44,8 +44,8 @@ typedef struct job_command {
   rdd_status (*run)(job *j, const job_args *args, rdd_err *err); /* collective */
 } job_command;
 
-extern const job_command job_generate, job_import, job_split, job_train, job_evaluate, job_predict,
-    job_recommend, job_info;
+extern const job_command job_fold_in, job_tune, job_generate, job_import, job_split, job_train,
+    job_evaluate, job_predict, job_recommend, job_similar, job_explain, job_info;
 
 /* The program: find the command, open the communicator, parse, run, report; the exit status.
  *   commands  [in] ends with NULL */

@@ -122,6 +122,34 @@ void job_json_reals(job_json *json, const char *key, const double *value, int64_
   put(json, "]");
 }
 
+static void put_object(job_json *json, const job_json *object) {
+  const char *text = job_json_inside(object);
+  put(json, "{");
+  for (size_t left = text ? strlen(text) : 0, piece; left > 0; text += piece, left -= piece) {
+    piece = left < 256 ? left : 256;
+    put(json, "%.*s", (int)piece, text);
+  }
+  if (object->failed) json->failed = true;
+  put(json, "}");
+}
+
+void job_json_object(job_json *json, const char *key, const job_json *object) {
+  if (!json) return;
+  put_key(json, key);
+  put_object(json, object);
+}
+
+void job_json_objects(job_json *json, const char *key, const job_json *const *object, int64_t n) {
+  if (!json) return;
+  put_key(json, key);
+  put(json, "[");
+  for (int64_t i = 0; i < n; i++) {
+    if (i) put(json, ", ");
+    put_object(json, object[i]);
+  }
+  put(json, "]");
+}
+
 void job_json_print(const job_json *json, FILE *out) {
   if (json->failed)
     fputs("null\n", out);

@@ -8,19 +8,24 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/checkpoint.c %D%/checkpoint.h \
   %D%/cli.c %D%/cli.h \
   %D%/cmd_evaluate.c \
+  %D%/cmd_explain.c \
+  %D%/cmd_fold_in.c \
   %D%/cmd_generate.c \
   %D%/cmd_import.c \
   %D%/cmd_info.c \
   %D%/cmd_predict.c \
   %D%/cmd_recommend.c \
+  %D%/cmd_similar.c \
   %D%/cmd_split.c \
   %D%/cmd_train.c \
+  %D%/cmd_tune.c \
   %D%/dictionary.c %D%/dictionary.h \
   %D%/fault.c %D%/fault.h \
   %D%/h5.c %D%/h5.h \
   %D%/h5_child.c \
   %D%/h5_disk.c %D%/h5_disk_impl.h \
   %D%/h5_seal.c \
+  %D%/id_list.c %D%/id_list.h \
   %D%/input.c %D%/input.h %D%/input_impl.h \
   %D%/input_paths.c \
   %D%/input_sniff.c \
@@ -28,11 +33,15 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/json.c %D%/json.h \
   %D%/leftovers.c %D%/leftovers.h \
   %D%/lines.c \
+  %D%/lists.c %D%/lists.h \
   %D%/memory_use.c %D%/memory_use.h \
   %D%/model_file.c %D%/model_file.h \
+  %D%/model_origin.c %D%/model_origin.h \
   %D%/model_read.c \
   %D%/number.c %D%/number.h \
   %D%/output.c %D%/output.h \
+  %D%/params.c %D%/params.h \
+  %D%/params_file.c %D%/params_impl.h \
   %D%/plugin.c %D%/plugin.h \
   %D%/processes.c %D%/processes.h \
   %D%/read_h5.c \
@@ -42,7 +51,11 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/rows.c \
   %D%/run.c %D%/run.h \
   %D%/save.c %D%/save.h \
+  %D%/split_rule.c %D%/split_rule.h \
   %D%/table_file.c %D%/table_file.h \
+  %D%/train_impl.h %D%/train_report.c \
+  %D%/tune_fold.c %D%/tune_fold.h \
+  %D%/tune_grid.c %D%/tune_grid.h \
   %D%/ui.c %D%/ui.h \
   %D%/utf8.c %D%/utf8.h
 als_SOURCES = %D%/main.c

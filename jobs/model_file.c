@@ -4,10 +4,13 @@
  *   /users/factors, /items/factors  float32, n x k
  *   /users/bias, /items/bias        float32, n; where the model has biases
  *   /history/...                    one row for each iteration
+ *   /best/users/..., /best/items/...  of a checkpoint: factors and biases of the best iteration, where
+ *                                   that is not the newest
  *   attributes of the root          shape, parameters, provenance */
 #include "jobs/model_file.h"
 #include "jobs/h5.h"
 #include "jobs/output.h"
+#include "jobs/params_impl.h"
 #include "rdd/memory.h"
 
 #include <math.h>
@@ -64,7 +67,6 @@ static rdd_status write_root(hid_t file, const job_model_image *m, const job_pro
   struct tm utc;
   if (gethostname(host, sizeof(host) - 1) != 0) snprintf(host, sizeof(host), "unknown");
   if (gmtime_r(&now, &utc)) strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  const als_params *p = &how->params;
   const attribute list[] = {
       {"rank", A_INT, .number = m->k},
       {"users", A_INT, .number = m->side[ALS_USERS].ids->n},
@@ -72,14 +74,9 @@ static rdd_status write_root(hid_t file, const job_model_image *m, const job_pro
       {"mean", A_REAL, .real = m->mean},
       {"rating_min", A_REAL, .real = (double)m->rating_min},
       {"rating_max", A_REAL, .real = (double)m->rating_max},
-      {"max_iter", A_INT, .number = p->max_iter},
-      {"reg_param", A_REAL, .real = p->reg_param},
-      {"bias", A_INT, .number = p->bias},
-      {"bias_reg", A_REAL, .real = p->bias_reg},
-      {"tol", A_REAL, .real = p->tol},
-      {"seed", A_INT, .number = how->seed},
       {"ratings", A_INT, .number = how->ratings},
       {"iterations", A_INT, .number = how->iterations},
+      {"best_iteration", A_INT, .number = how->best},
       {"ranks", A_INT, .number = how->ranks},
       {"seconds", A_REAL, .real = how->seconds},
       {"inputs", A_TEXT, .text = how->inputs},
@@ -87,7 +84,8 @@ static rdd_status write_root(hid_t file, const job_model_image *m, const job_pro
       {"host", A_TEXT, .text = host},
       {"created", A_TEXT, .text = created},
   };
-  return write_attributes(file, list, sizeof(list) / sizeof(list[0]), err);
+  rdd_status st = write_attributes(file, list, sizeof(list) / sizeof(list[0]), err);
+  return st ? st : job_params_save(file, &how->params, &how->start, err);
 }
 
 /* Fingerprints are 64 bits, stored as signed integers. */
@@ -160,21 +158,39 @@ static rdd_status write_floats(hid_t group, const char *name, const float *value
   return job_h5_dataset_close(dataset, st, err);
 }
 
+/* The factors of a side, and its biases where it has some. */
+static rdd_status write_rows(hid_t group, const job_rows_image *f, int k, rdd_err *err) {
+  rdd_status st = write_floats(
+      group, "factors", f->factors, f->ids->n, k,
+      "factor vectors; a prediction is mean + biases + the dot product of two", NULL, err);
+  if (!st && f->bias)
+    st = write_floats(group, "bias", f->bias, f->ids->n, 0, "added to every prediction of the row",
+                      "rating", err);
+  return st;
+}
+
 static rdd_status write_side(hid_t file, const job_model_image *m, int side, rdd_err *err) {
-  const job_rows_image *f = &m->side[side];
   hid_t group = H5I_INVALID_HID;
   rdd_status st = job_h5_group(&group, file, side_name[side],
                                "ids, factors and perhaps biases; one row each", err);
   if (st) return st;
-  st = write_ids(group, side_name[side], f->ids, err);
-  if (!st)
-    st = write_floats(group, "factors", f->factors, f->ids->n, m->k,
-                      "factor vectors; a prediction is mean + biases + the dot product of two",
-                      NULL, err);
-  if (!st && f->bias)
-    st = write_floats(group, "bias", f->bias, f->ids->n, 0, "added to every prediction of the row",
-                      "rating", err);
+  st = write_ids(group, side_name[side], m->side[side].ids, err);
+  if (!st) st = write_rows(group, &m->side[side], m->k, err);
   H5Gclose(group);
+  return st;
+}
+
+/* What a rerun needs to end with the best iteration, when that is not the checkpoint's own. */
+static rdd_status write_best(hid_t file, const job_model_image *m, rdd_err *err) {
+  hid_t best = H5I_INVALID_HID, group = H5I_INVALID_HID;
+  rdd_status st = job_h5_group(&best, file, "best", "rows of the best iteration so far", err);
+  for (int side = 0; side < 2 && !st; side++) {
+    st = job_h5_group(&group, best, side_name[side], "row i is of row i of the ids", err);
+    if (st) break;
+    st = write_rows(group, &m->best[side], m->k, err);
+    H5Gclose(group);
+  }
+  if (best >= 0) H5Gclose(best);
   return st;
 }
 
@@ -190,16 +206,29 @@ static rdd_status write_history_column(hid_t group, const char *name, const doub
   return job_h5_dataset_close(dataset, st, err);
 }
 
+const job_history_column job_history[JOB_HISTORY_COLUMNS] = {
+    {"rmse_train", "rating",
+     "root mean squared error over the training ratings, after each iteration; NaN where they are "
+     "implicit",
+     offsetof(als_iteration, rmse_train)},
+    {"rmse_test", "rating",
+     "root mean squared error over the test ratings, after each iteration; NaN without them",
+     offsetof(als_iteration, rmse_test)},
+    {"rmse_validation", "rating",
+     "root mean squared error over the validation ratings, after each iteration; NaN without them",
+     offsetof(als_iteration, rmse_validation)},
+    {"loss_ratings", "loss", "the part of the objective over ratings, after each iteration",
+     offsetof(als_iteration, loss_ratings)},
+    {"loss_pairs", "loss",
+     "the part of the objective over all pairs, after each iteration; 0 where ratings are explicit",
+     offsetof(als_iteration, loss_pairs)},
+    {"loss_reg", "loss", "the regularisation, after each iteration",
+     offsetof(als_iteration, loss_reg)},
+    {"objective", "loss", "the sum of these three parts", offsetof(als_iteration, objective)},
+    {"seconds", "s", "wall time of each iteration", offsetof(als_iteration, seconds)},
+};
+
 static rdd_status write_history(hid_t file, const job_provenance *how, rdd_err *err) {
-  enum { COLUMNS = 4 };
-  static const char *const name[COLUMNS] = {"rmse_train", "rmse_test", "objective", "seconds"};
-  static const char *const units[COLUMNS] = {"rating", "rating", "rating squared", "s"};
-  static const char *const description[COLUMNS] = {
-      "root mean squared error over the training ratings, after each iteration",
-      "root mean squared error over the test ratings, after each iteration; NaN without them",
-      "squared error plus regularisation, after each iteration",
-      "wall time of each iteration",
-  };
   hid_t group = H5I_INVALID_HID;
   double *column = NULL;
   int64_t n = how->iterations;
@@ -207,13 +236,11 @@ static rdd_status write_history(hid_t file, const job_provenance *how, rdd_err *
   if (st) return st;
   column = rdd_alloc((size_t)n, sizeof(*column));
   if (!column) st = rdd_set(err, RDD_ENOMEM, "out of memory for the history");
-  for (int c = 0; c < COLUMNS && !st; c++) {
-    for (int64_t i = 0; i < n; i++) {
-      const als_iteration *it = &how->history[i];
-      const double value[COLUMNS] = {it->rmse_train, it->rmse_test, it->objective, it->seconds};
-      column[i] = value[c];
-    }
-    st = write_history_column(group, name[c], column, n, description[c], units[c], err);
+  for (const job_history_column *c = job_history; c < job_history + JOB_HISTORY_COLUMNS && !st;
+       c++) {
+    for (int64_t i = 0; i < n; i++)
+      memcpy(&column[i], (const char *)&how->history[i] + c->offset, sizeof *column);
+    st = write_history_column(group, c->name, column, n, c->description, c->units, err);
   }
   rdd_free(column);
   H5Gclose(group);
@@ -231,6 +258,7 @@ rdd_status job_model_save(const char *path, const job_model_image *image, const 
   if (!st) st = write_root(file, image, how, err);
   if (!st && mark) st = write_mark(file, mark, how->iterations, err);
   for (int side = 0; side < 2 && !st; side++) st = write_side(file, image, side, err);
+  if (!st && image->best_iteration) st = write_best(file, image, err);
   if (!st) st = write_history(file, how, err);
   if (st) {
     job_h5_in_file(err, path);

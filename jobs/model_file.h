@@ -3,6 +3,7 @@
 #ifndef JOB_MODEL_FILE_H
 #define JOB_MODEL_FILE_H
 
+#include "jobs/params.h"
 #include "mllib/als.h"
 #include "mllib/model.h"
 #include "rdd/comm.h"
@@ -13,10 +14,11 @@
 /* How a model came to be. */
 typedef struct job_provenance {
   als_params params;
-  int64_t seed;
+  job_start start;
   int64_t ratings; /* training ratings */
   int ranks;
   int iterations;
+  int best;                     /* the iteration that the factors are of */
   const als_iteration *history; /* [iterations] */
   const char *inputs;           /* paths as given, separated by blanks */
   const char *command_line;
@@ -35,6 +37,8 @@ typedef struct job_model_image {
   double mean;
   float rating_min, rating_max;
   job_rows_image side[2];
+  int best_iteration;     /* of a checkpoint: the best iteration before its own, 0: none */
+  job_rows_image best[2]; /* its rows then; biases where they are fitted in the iterations */
 } job_model_image;
 
 /* A model as it is now; borrowed from it. */
@@ -45,6 +49,15 @@ typedef struct job_mark {
   uint64_t run;  /* of what decides the factors */
   uint64_t test; /* of the test ratings, which decide history/rmse_test; 0: there are none */
 } job_mark;
+
+/* A column of /history: a double of als_iteration. */
+typedef struct job_history_column {
+  const char *name, *units, *description;
+  size_t offset; /* in als_iteration */
+} job_history_column;
+
+enum { JOB_HISTORY_COLUMNS = 8 };
+extern const job_history_column job_history[JOB_HISTORY_COLUMNS];
 
 /* Write a model, whole or not at all.                                     Not collective.
  *   mark  [in]  makes it a checkpoint; NULL: a model
@@ -84,9 +97,13 @@ RDD_MUST_CHECK rdd_status job_saved_history(const job_saved *saved, als_iteratio
                                             rdd_err *err);
 
 /* Its factors into a model over the same ids.                             Collective.
- * The biases are checked and left alone: als_fit() computes them from ratings, and from those that it
- * finds. All that is read is checked first, so the model is untouched on failure. */
-RDD_MUST_CHECK rdd_status job_saved_load(const job_saved *saved, als_model *model, rdd_err *err);
+ *   bias  [in]  the biases too, for they are fitted in the iterations. Others are checked and left
+ *               alone: als_fit() computes them from the ratings
+ *   best  [in,out] or NULL: gets the best iteration's rows, if the checkpoint has some; else its
+ *               iteration is 0
+ * All that is read is checked first, so nothing is touched on failure. */
+RDD_MUST_CHECK rdd_status job_saved_load(const job_saved *saved, bool bias, als_model *model,
+                                         als_best *best, rdd_err *err);
 
 void job_saved_close(job_saved *saved); /* NULL is accepted */
 

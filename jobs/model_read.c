@@ -12,7 +12,9 @@
 
 enum { TEXT_SLAB = 4096, MAX_ROWS = 0x7fffffff };
 
-static const char *const side_name[2] = {"users", "items"};
+/* The groups that hold rows; & 1 is the side. */
+enum { BEST = 2, GROUPS = 4 };
+static const char *const side_name[GROUPS] = {"users", "items", "best/users", "best/items"};
 
 /* What has to be known before tables can be made; plain data, the same on all ranks. */
 typedef struct shape {
@@ -21,6 +23,8 @@ typedef struct shape {
   double mean, rating_min, rating_max;
   int64_t iteration; /* of a checkpoint; -1: a model */
   int64_t run, test; /* its mark */
+  int64_t best;      /* the best iteration where its rows are there, else 0 */
+  int64_t best_bias;
 } shape;
 
 typedef struct job_saved {
@@ -124,6 +128,25 @@ static rdd_status look_at_mark(const reader *in, shape *s, rdd_err *err) {
   return RDD_OK;
 }
 
+/* The best iteration's rows, if they are there. */
+static rdd_status look_at_best(const reader *in, shape *s, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  if (s->iteration < 0 || H5Lexists(in->file, "/best", H5P_DEFAULT) <= 0) return RDD_OK;
+  if (!job_h5_get_int(in->file, "best_iteration", &s->best) || s->best < 1 ||
+      s->best >= s->iteration)
+    return rdd_set(
+        err, RDD_EDATA,
+        "%s: expected a root attribute best_iteration of 1 to %lld beside the group /best",
+        in->path, (long long)s->iteration - 1);
+  s->best_bias = H5Lexists(in->file, "/best/users", H5P_DEFAULT) > 0 &&
+                 H5Lexists(in->file, "/best/users/bias", H5P_DEFAULT) > 0;
+  for (int group = BEST; group < GROUPS && !st; group++) {
+    st = look_at_floats(in, group, "factors", s->n[group & 1], s->k, err);
+    if (!st && s->best_bias) st = look_at_floats(in, group, "bias", s->n[group & 1], 0, err);
+  }
+  return st;
+}
+
 /* Open the file and look at everything but the rows. sealed: as job_h5_open_sealed(). */
 static rdd_status look(reader *in, bool sealed, rdd_err *err) {
   char kind[32];
@@ -145,7 +168,7 @@ static rdd_status look(reader *in, bool sealed, rdd_err *err) {
   s->bias = H5Lexists(in->file, "/users/bias", H5P_DEFAULT) > 0;
   for (int side = 0; side < 2 && !st && s->bias; side++)
     st = look_at_floats(in, side, "bias", s->n[side], 0, err);
-  return st;
+  return st ? st : look_at_best(in, s, err);
 }
 
 /* Every rank reads the same file, or at least one of the same shape. */
@@ -357,14 +380,15 @@ static rdd_status read_floats(const reader *in, int side, const char *name, int6
   return st;
 }
 
-/* Not collective. */
-static rdd_status read_side(const reader *in, int side, float_slice *slice, rdd_err *err) {
+/* Own rows of a group. Not collective. */
+static rdd_status read_group(const reader *in, int group, bool bias, float_slice *slice,
+                             rdd_err *err) {
   const rdd_comm *comm = in->comm;
-  int64_t n = in->shape.n[side];
+  int64_t n = in->shape.n[group & 1];
   slice->first = first_row(comm, comm->rank, n);
   slice->n = first_row(comm, comm->rank + 1, n) - slice->first;
-  rdd_status st = read_floats(in, side, "factors", in->shape.k, slice, &slice->factors, err);
-  if (!st && in->shape.bias) st = read_floats(in, side, "bias", 1, slice, &slice->bias, err);
+  rdd_status st = read_floats(in, group, "factors", in->shape.k, slice, &slice->factors, err);
+  if (!st && bias) st = read_floats(in, group, "bias", 1, slice, &slice->bias, err);
   return st;
 }
 
@@ -377,26 +401,30 @@ static void place_floats(const reader *in, const float *value, const float_slice
   rdd_table_sync(table, begin);
 }
 
-/* Factors of both sides, and perhaps biases; the model is written when all ranks have read theirs.
- * Collective. */
-static rdd_status load(const reader *in, bool bias, als_model *m, rdd_err *err) {
-  float_slice slice[2] = {{0}, {0}};
+/* Factors of both sides, perhaps biases, perhaps those of the best iteration; they are written when all
+ * ranks have read theirs. Collective. */
+static rdd_status load(const reader *in, bool bias, als_model *m, als_best *best, rdd_err *err) {
+  const shape *s = &in->shape;
+  float_slice slice[GROUPS] = {{0}};
   rdd_status st = RDD_OK;
+  int groups = best && s->best ? GROUPS : BEST;
   int64_t *begin = rdd_alloc((size_t)in->comm->size + 1, sizeof(*begin));
   if (!begin) st = rdd_set(err, RDD_ENOMEM, "%s: out of memory", in->path);
-  for (int side = 0; side < 2 && !st; side++) st = read_side(in, side, &slice[side], err);
+  for (int g = 0; g < groups && !st; g++)
+    st = read_group(in, g, g < BEST ? s->bias : s->best_bias, &slice[g], err);
   st = rdd_agree(in->comm, st, err);
   if (st) goto done;
-  for (int side = 0; side < 2; side++) {
-    als_factors *f = &m->side[side];
-    place_floats(in, slice[side].factors, &slice[side], f->ids->n, m->k, f->factors, begin);
-    if (bias) place_floats(in, slice[side].bias, &slice[side], f->ids->n, 1, f->bias, begin);
+  for (int g = 0; g < groups; g++) {
+    const als_factors *f = g < BEST ? &m->side[g] : &best->side[g & 1];
+    place_floats(in, slice[g].factors, &slice[g], s->n[g & 1], m->k, f->factors, begin);
+    if (bias && f->bias) place_floats(in, slice[g].bias, &slice[g], s->n[g & 1], 1, f->bias, begin);
   }
-  m->mean = in->shape.mean;
-  m->rating_min = (float)in->shape.rating_min;
-  m->rating_max = (float)in->shape.rating_max;
+  if (best) best->iteration = (int)s->best;
+  m->mean = s->mean;
+  m->rating_min = (float)s->rating_min;
+  m->rating_max = (float)s->rating_max;
 done:
-  for (int side = 0; side < 2; side++) float_slice_reset(&slice[side]);
+  for (int g = 0; g < GROUPS; g++) float_slice_reset(&slice[g]);
   rdd_free(begin);
   return st;
 }
@@ -440,7 +468,7 @@ rdd_status job_model_read(rdd_comm *comm, const char *path, als_model **out, rdd
   st = als_model_new(comm, ids, (int)in.shape.k, in.shape.bias != 0, &m, err);
   if (st) goto done;
   ids[0] = ids[1] = NULL;
-  st = load(&in, in.shape.bias != 0, m, err);
+  st = load(&in, true, m, NULL, err);
   if (st) goto done;
   *out = m;
   m = NULL;
@@ -509,17 +537,18 @@ static rdd_status read_history_column(const reader *in, const char *name, int64_
 
 /* Rank 0. */
 static rdd_status read_history(const reader *in, als_iteration *history, rdd_err *err) {
-  enum { COLUMNS = 4 };
-  static const char *const name[COLUMNS] = {"rmse_train", "rmse_test", "objective", "seconds"};
   int64_t n = in->shape.iteration;
-  double *value = rdd_alloc((size_t)n, COLUMNS * sizeof(*value));
+  double *value = rdd_alloc((size_t)n, sizeof(*value));
   if (!value) return rdd_set(err, RDD_ENOMEM, "%s: out of memory for the history", in->path);
   rdd_status st = RDD_OK;
-  for (int c = 0; c < COLUMNS && !st; c++)
-    st = read_history_column(in, name[c], n, value + c * n, err);
-  for (int64_t i = 0; i < n && !st; i++)
-    history[i] = (als_iteration){(int)i + 1, value[i], value[n + i], value[2 * n + i],
-                                 value[3 * n + i]};
+  for (const job_history_column *c = job_history; c < job_history + JOB_HISTORY_COLUMNS && !st;
+       c++) {
+    st = read_history_column(in, c->name, n, value, err);
+    for (int64_t i = 0; i < n && !st; i++) {
+      memcpy((char *)&history[i] + c->offset, &value[i], sizeof *value);
+      history[i].iteration = (int)i + 1;
+    }
+  }
   rdd_free(value);
   return st;
 }
@@ -534,21 +563,26 @@ rdd_status job_saved_history(const job_saved *saved, als_iteration *history, rdd
 }
 
 /* The shapes are the same on all ranks, and so is what this returns. */
-static rdd_status check_fit(const reader *in, const als_model *m, rdd_err *err) {
+static rdd_status check_fit(const reader *in, const als_model *m, const als_best *best,
+                            rdd_err *err) {
   const shape *s = &in->shape;
   bool bias = m->side[ALS_USERS].bias != NULL;
-  if (s->k == m->k && s->n[ALS_USERS] == m->side[ALS_USERS].ids->n &&
-      s->n[ALS_ITEMS] == m->side[ALS_ITEMS].ids->n && (s->bias != 0) == bias)
-    return RDD_OK;
-  return rdd_set(err, RDD_EDATA,
-                 "%s: %lld users, %lld items, rank %lld, expected %lld, %lld and %d", in->path,
-                 (long long)s->n[ALS_USERS], (long long)s->n[ALS_ITEMS], (long long)s->k,
-                 (long long)m->side[ALS_USERS].ids->n, (long long)m->side[ALS_ITEMS].ids->n, m->k);
+  if (s->k != m->k || s->n[ALS_USERS] != m->side[ALS_USERS].ids->n ||
+      s->n[ALS_ITEMS] != m->side[ALS_ITEMS].ids->n || (s->bias != 0) != bias)
+    return rdd_set(
+        err, RDD_EDATA, "%s: %lld users, %lld items, rank %lld, expected %lld, %lld and %d",
+        in->path, (long long)s->n[ALS_USERS], (long long)s->n[ALS_ITEMS], (long long)s->k,
+        (long long)m->side[ALS_USERS].ids->n, (long long)m->side[ALS_ITEMS].ids->n, m->k);
+  if (best && s->best && (s->best_bias != 0) != (best->side[ALS_USERS].bias != NULL))
+    return rdd_set(err, RDD_EDATA, "%s: /best has %s, expected the opposite", in->path,
+                   s->best_bias ? "biases" : "no biases");
+  return RDD_OK;
 }
 
-rdd_status job_saved_load(const job_saved *saved, als_model *model, rdd_err *err) {
-  rdd_status st = check_fit(saved, model, err);
-  return st ? st : load(saved, false, model, err);
+rdd_status job_saved_load(const job_saved *saved, bool bias, als_model *model, als_best *best,
+                          rdd_err *err) {
+  rdd_status st = check_fit(saved, model, best, err);
+  return st ? st : load(saved, bias, model, best, err);
 }
 
 void job_saved_close(job_saved *saved) {

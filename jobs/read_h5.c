@@ -13,7 +13,8 @@ enum {
   DICTIONARY_STEP = 4096, /* strings read at once */
 };
 
-static const int64_t most_rows = (int64_t)1 << 44; /* so that the rows of all files can be added up */
+static const int64_t most_rows = (int64_t)1
+                                 << 44; /* so that the rows of all files can be added up */
 static const char *const dataset_name[JOB_ROLES] = {"user", "item", "value", "timestamp"};
 
 /* The strings that codes stand for. */

@@ -290,18 +290,27 @@ void job_run_log(job_run *run, const char *format, ...) {
   if (n >= 0 && n < (int)sizeof inside) put_line(run, inside);
 }
 
-void job_run_log_iteration(job_run *run, int iteration, double rmse_train, double rmse_test,
-                           double objective, double seconds) {
+/* NaN is not said. */
+static void add_real(job_json *json, const char *key, double value) {
+  if (value == value) job_json_real(json, key, value);
+}
+
+void job_run_log_iteration(job_run *run, const als_iteration *iteration) {
   job_run_heartbeat(run);
   if (!run || run->log < 0 || run->comm->rank != 0) return;
   job_json *json = job_json_new();
   if (!json) return;
   job_json_string(json, "event", "iteration");
-  job_json_int(json, "iteration", iteration);
-  job_json_real(json, "rmse_train", rmse_train);
-  if (rmse_test == rmse_test) job_json_real(json, "rmse_test", rmse_test);
-  job_json_real(json, "objective", objective);
-  job_json_real(json, "seconds", seconds);
+  job_json_int(json, "iteration", iteration->iteration);
+  if (iteration->exact) job_json_bool(json, "exact", true);
+  add_real(json, "rmse_train", iteration->rmse_train);
+  add_real(json, "rmse_test", iteration->rmse_test);
+  add_real(json, "rmse_validation", iteration->rmse_validation);
+  add_real(json, "loss_ratings", iteration->loss_ratings);
+  add_real(json, "loss_pairs", iteration->loss_pairs);
+  add_real(json, "loss_reg", iteration->loss_reg);
+  add_real(json, "objective", iteration->objective);
+  add_real(json, "seconds", iteration->seconds);
   log_json(run, json);
 }
 

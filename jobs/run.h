@@ -14,6 +14,7 @@
 #ifndef JOB_RUN_H
 #define JOB_RUN_H
 
+#include "mllib/als.h"
 #include "rdd/comm.h"
 #include "rdd/event.h"
 #include "rdd/status.h"
@@ -62,9 +63,8 @@ void job_run_heartbeat(job_run *run);
 /* One line: printf format of the inside of a JSON object, without the time, which is added. */
 void job_run_log(job_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* What an iteration came to; rank 0's. rmse_test is NaN without a test part. */
-void job_run_log_iteration(job_run *run, int iteration, double rmse_train, double rmse_test,
-                           double objective, double seconds);
+/* What an iteration came to; rank 0's. */
+void job_run_log_iteration(job_run *run, const als_iteration *iteration);
 
 /* The gang is tried again inside this attempt; rank 0's. */
 void job_run_log_rerun(job_run *run, int try_number, const rdd_err *why);

@@ -37,15 +37,16 @@ rdd_status job_save(job *j, rdd *r, const char *what, const char *path, const jo
                     job_table_file **file_out, rdd_counters *counters, rdd_err *err) {
   rdd_status st = RDD_OK;
   job_table_file *file = NULL;
-  if (j->comm->rank == 0)
-    st = job_table_file_open(&file, path, rdd_schema_of(r), spec, err);
+  if (j->comm->rank == 0) st = job_table_file_open(&file, path, rdd_schema_of(r), spec, err);
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;
   rdd_run_opts opts = job_run_opts(j, what);
   st = rdd_visit(r, j->comm, &opts, append_partition, file, counters, err);
 done:
-  if (st) job_table_file_abandon(file);
-  else *file_out = file;
+  if (st)
+    job_table_file_abandon(file);
+  else
+    *file_out = file;
   return st;
 }
 
@@ -56,8 +57,7 @@ rdd_status job_save_commit(job *j, job_table_file *file, rdd_err *err) {
 }
 
 rdd_status job_save_counts(job_table_file *file, rdd_err *err) {
-  rdd_status st =
-      job_table_file_attribute(file, "users", job_table_file_distinct(file, 0), err);
+  rdd_status st = job_table_file_attribute(file, "users", job_table_file_distinct(file, 0), err);
   if (!st) st = job_table_file_attribute(file, "items", job_table_file_distinct(file, 1), err);
   if (!st) st = job_table_file_attribute(file, "ratings", job_table_file_rows(file), err);
   return st;

@@ -287,8 +287,9 @@ static rdd_status h5_open(job_table_file *f, rdd_err *err) {
     const char *units = strcmp(field->name, "timestamp") ? NULL : "seconds since 1970-01-01 UTC";
     h->pending[c] = rdd_alloc(CHUNK_ROWS, stored_size(field->type));
     if (!h->pending[c]) return rdd_set(err, RDD_ENOMEM, "%s: out of memory", f->path);
-    st = job_h5_dataset(&h->dataset[c], h->group, dataset_name(f, c), job_h5_file_type(stored_type(field->type)), 0, 0,
-                        CHUNK_ROWS, f->spec.column_description[c], units, err);
+    st = job_h5_dataset(&h->dataset[c], h->group, dataset_name(f, c),
+                        job_h5_file_type(stored_type(field->type)), 0, 0, CHUNK_ROWS,
+                        f->spec.column_description[c], units, err);
   }
   return st ? job_h5_in_file(err, f->path) : RDD_OK;
 }
@@ -335,8 +336,8 @@ static rdd_status h5_flush(job_table_file *f, rdd_err *err) {
   for (int c = 0; c < f->schema.columns && !st; c++) {
     rdd_type type = f->schema.field[c].type;
     range_add(&h->range[c], type, h->pending[c], h->n_pending);
-    st = job_h5_write_rows(h->dataset[c], job_h5_memory_type(stored_type(type)), h->written, h->n_pending,
-                           h->pending[c], err);
+    st = job_h5_write_rows(h->dataset[c], job_h5_memory_type(stored_type(type)), h->written,
+                           h->n_pending, h->pending[c], err);
   }
   if (st) return job_h5_in_file(err, f->path);
   h->written += h->n_pending;

@@ -10,10 +10,10 @@
 /* What main decided once, and the progress line that stands on the terminal. */
 static struct {
   bool speaks, quiet, terminal;
-  bool line_open;    /* a progress line is on the terminal */
-  const char *what;  /* the current progress, and when it began */
+  bool line_open;   /* a progress line is on the terminal */
+  const char *what; /* the current progress, and when it began */
   double started;
-  double last;       /* when it was last printed */
+  double last; /* when it was last printed */
   int64_t last_done;
 } ui;
 
@@ -75,8 +75,8 @@ void job_progress(const char *what, int64_t done, int64_t total, const char *uni
   double share = (double)done / (double)total;
   double left = share > 0 ? since * (1 - share) / share : 0;
   if (!ui.terminal) {
-    fprintf(stderr, "%s: %3.0f %%, %" PRId64 " of %" PRId64 " %s, %s left\n", what, 100 * share, done,
-            total, unit, job_seconds_text(left));
+    fprintf(stderr, "%s: %3.0f %%, %" PRId64 " of %" PRId64 " %s, %s left\n", what, 100 * share,
+            done, total, unit, job_seconds_text(left));
     return;
   }
   char bar[31];
@@ -118,9 +118,13 @@ const char *job_seconds_text(double seconds) {
   size_t room;
   char *text = ring(&room);
   long long s = (long long)(seconds + 0.5);
-  if (seconds < 10) snprintf(text, room, "%.2f s", seconds);
-  else if (s < 60) snprintf(text, room, "%lld s", s);
-  else if (s < 3600) snprintf(text, room, "%lld min %02lld s", s / 60, s % 60);
-  else snprintf(text, room, "%lld h %02lld min", s / 3600, s / 60 % 60);
+  if (seconds < 10)
+    snprintf(text, room, "%.2f s", seconds);
+  else if (s < 60)
+    snprintf(text, room, "%lld s", s);
+  else if (s < 3600)
+    snprintf(text, room, "%lld min %02lld s", s / 60, s % 60);
+  else
+    snprintf(text, room, "%lld h %02lld min", s / 3600, s / 60 % 60);
   return text;
 }

@@ -151,7 +151,7 @@ run 2 --help
 check "rank 0 alone prints it" eval 'succeeds && [ "$(grep -c "^usage:" "$stdout")" -eq 1 ]'
 run 0 --version
 check "als --version" eval 'succeeds && prints "^als \(gangplank\) [0-9]+\.[0-9]+" && empty "$stderr"'
-for command in generate import split train evaluate predict recommend info; do
+for command in generate import split train evaluate predict fold-in tune recommend info; do
   run 0 $command --help
   check "als $command --help: on stdout, usage and example, no line above 100 columns" \
     eval 'succeeds && empty "$stderr" && prints "^usage: als $command" && prints "^example:" &&

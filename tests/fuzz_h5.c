@@ -468,7 +468,9 @@ static als_model *make_model(rdd_comm *comm) {
 }
 
 static void make_model_file(base *b, const job_mark *mark) {
-  static const als_iteration history[ITERATIONS] = {{1, 1, 2, 30, 0.5}, {2, 0.9, 1.9, 20, 0.5}};
+  static const als_iteration history[ITERATIONS] = {
+      {.iteration = 1, .rmse_train = 1, .rmse_test = 2, .objective = 30, .seconds = 0.5},
+      {.iteration = 2, .rmse_train = 0.9, .rmse_test = 1.9, .objective = 20, .seconds = 0.5}};
   job_provenance how = {.params = {.rank = K, .max_iter = ITERATIONS, .bias = true},
                         .ratings = 5,
                         .ranks = 1,
@@ -538,7 +540,7 @@ static void read_saved(rdd_comm *comm, const job_saved *saved) {
   als_model *m = make_model(comm), *before = make_model(comm);
   FZ_CHECK(history, "no memory");
   (void)!job_saved_history(saved, history, &err);
-  if (!job_saved_load(saved, m, &err)) {
+  if (!job_saved_load(saved, true, m, NULL, &err)) {
     check_model(m);
   } else {
     for (int side = 0; side < 2; side++) {

@@ -192,11 +192,16 @@ class Model:
         )
         history = f["history"]
         n = int(f.attrs["iterations"])
-        fields = {"rmse_train", "rmse_test", "objective", "seconds"}
+        parts = {"loss_ratings", "loss_pairs", "loss_reg"}
+        fields = parts | {"rmse_train", "rmse_test", "rmse_validation", "objective", "seconds"}
         check(
             "  its history has a row for each iteration",
             set(history) == fields
             and all(history[h].dtype == np.float64 and history[h].shape == (n,) for h in fields),
+        )
+        check(
+            "  its objective is the sum of its parts",
+            np.allclose(sum(history[h][:] for h in parts), history["objective"][:]),
         )
         check("  wall times have their unit", history["seconds"].attrs["units"] == "s")
 
@@ -223,7 +228,7 @@ class Model:
                 [self.row[side][i] for i in table[column].tolist()], minlength=len(self.ids[side])
             )
             total += np.sum(n[:, None] * self.factors[side] ** 2)
-        return self.f.attrs["reg_param"] * total
+        return self.f.attrs["reg_user"] * total
 
 
 PARAMETERS = [
@@ -233,14 +238,17 @@ PARAMETERS = [
     "mean",
     "rating_min",
     "rating_max",
-    "reg_param",
+    "reg_user",
     "max_iter",
     "tol",
     "seed",
     "bias",
 ]
 PARAMETERS += [
-    "bias_reg",
+    "reg_item",
+    "reg_exponent",
+    "min_ridge",
+    "nonnegative",
     "ratings",
     "inputs",
     "iterations",

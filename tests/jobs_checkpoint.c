@@ -54,15 +54,21 @@ static void fill_table(rdd_table *table, int iteration, int number) {
   for (int64_t i = 0; i < floats(table); i++) value[i] = factor(iteration, number, i);
 }
 
+/* Lowest at 3. */
+static double validation_error(int iteration) {
+  return 1 + (iteration - 3) * (iteration - 3);
+}
+
 /* As an iteration leaves them. */
 static void iterate(run *r, int iteration) {
   for (int side = 0; side < 2; side++) {
     fill_table(r->model->side[side].factors, iteration, side);
-    fill_table(r->model->side[side].bias, 0, 2 + side);
+    fill_table(r->model->side[side].bias, r->how.params.update_bias ? iteration : 0, 2 + side);
   }
   r->history[iteration - 1] = (als_iteration){.iteration = iteration,
                                               .rmse_train = 1.0 / iteration,
                                               .rmse_test = 2.0 / iteration,
+                                              .rmse_validation = validation_error(iteration),
                                               .objective = 1000.0 / iteration,
                                               .seconds = 0.25 * iteration};
 }
@@ -74,19 +80,24 @@ static bool table_is_of(const rdd_table *table, int iteration, int number) {
   return true;
 }
 
-static bool model_is_of(const als_model *m, int iteration) {
-  for (int side = 0; side < 2; side++) {
-    if (!table_is_of(m->side[side].factors, iteration, side)) return false;
-    if (!table_is_of(m->side[side].bias, 0, 2 + side)) return false;
+static bool sides_are_of(const als_factors side[2], int factors, int biases) {
+  for (int s = 0; s < 2; s++) {
+    if (!table_is_of(side[s].factors, factors, s)) return false;
+    if (side[s].bias && !table_is_of(side[s].bias, biases, 2 + s)) return false;
   }
   return true;
+}
+
+/* Biases that the iterations do not fit are those of "iteration 0" all the time. */
+static bool model_is_of(const run *r, int iteration) {
+  return sides_are_of(r->model->side, iteration, r->how.params.update_bias ? iteration : 0);
 }
 
 static bool history_is_of(const als_iteration *history, int iterations, bool tested) {
   for (int i = 1; i <= iterations; i++) {
     const als_iteration *it = &history[i - 1];
     if (it->iteration != i || it->rmse_train != 1.0 / i || it->objective != 1000.0 / i ||
-        it->seconds != 0.25 * i)
+        it->seconds != 0.25 * i || it->rmse_validation != validation_error(i))
       return false;
     if (tested ? it->rmse_test != 2.0 / i : !isnan(it->rmse_test)) return false;
   }
@@ -101,12 +112,15 @@ static bool run_open(run *r, const char *name, int64_t users, int64_t items, int
   if (!ids[0] || !ids[1]) return false;
   if (!TK_OK(als_model_new(r->comm, ids, k, true, &r->model, &err), &err)) return false;
   snprintf(r->dir, PATH, "%s/%s", tk_tmpdir(), name);
-  r->how = (job_provenance){
-      .params = {.rank = k, .max_iter = MAX_ITER, .reg_param = 0.1, .bias = true},
-      .ratings = 1000,
-      .ranks = 1,
-      .inputs = "a.csv",
-      .command_line = "als train a.csv"};
+  r->how = (job_provenance){.params = {.rank = k,
+                                       .max_iter = MAX_ITER,
+                                       .reg = {0.1, 0.1},
+                                       .reg_exponent = 1,
+                                       .bias = true},
+                            .ratings = 1000,
+                            .ranks = 1,
+                            .inputs = "a.csv",
+                            .command_line = "als train a.csv"};
   r->opts = (job_checkpoint_opts){
       .dir = r->dir, .interval = 1, .mark = {.run = 0x8123456789abcdef, .test = 3}, .how = &r->how};
   return true;
@@ -143,7 +157,7 @@ static int resume(run *r) {
   if (!TK_OK(job_checkpoints_open(&c, r->comm, &r->opts, &err), &err)) return -1;
   if (!TK_OK(job_checkpoints_resume(c, r->model, history, &start, &err), &err)) start = -1;
   job_checkpoints_close(c);
-  if (start >= 0) TK_CHECK(model_is_of(r->model, start ? start : MAX_ITER));
+  if (start >= 0) TK_CHECK(model_is_of(r, start ? start : MAX_ITER));
   if (start > 0) TK_CHECK(history_is_of(history, start, r->opts.mark.test == 3));
   return start;
 }
@@ -227,7 +241,7 @@ static void test_as_model(void) {
   if (!run_open(&r, "model", USERS, ITEMS, K)) return;
   make_iterations(&r, 1, 2, false);
   if (TK_OK(job_model_read(r.comm, path_of(&r, 2, path), &m, &err), &err)) {
-    TK_CHECK(model_is_of(m, 2));
+    TK_CHECK(sides_are_of(m->side, 2, 0));
     TK_CHECK(als_ids_int64(m->side[ALS_USERS].ids, 7) == 21 - USERS);
   }
   als_model_free(m);
@@ -274,6 +288,88 @@ static void test_remove(void) {
     job_checkpoints_close(c);
     TK_CHECK(keep ? count_files(&r) == 1 && access(other, F_OK) == 0 : access(r.dir, F_OK) != 0);
   }
+  run_close(&r);
+}
+
+/* ---- The best iteration, and biases that are fitted in the iterations ---- */
+
+/* Keep iteration 3, as als_fit() does. */
+static void keep_best(run *r, als_best *best, int made) {
+  best->iteration = made < 3 ? made : 3;
+  for (int side = 0; side < 2; side++) {
+    fill_table(best->side[side].factors, best->iteration, side);
+    if (best->side[side].bias) fill_table(best->side[side].bias, best->iteration, 2 + side);
+  }
+  for (int i = 1; i <= made; i++) iterate(r, i);
+}
+
+/* Save iteration `made`, forget all, and resume. */
+static void round_trip_of_best(run *r, als_best *best, int made) {
+  job_checkpoints *c = NULL;
+  als_iteration history[MAX_ITER];
+  rdd_err err = {0};
+  int start = -1;
+  keep_best(r, best, made);
+  if (!TK_OK(job_checkpoints_open(&c, r->comm, &r->opts, &err), &err)) return;
+  TK_OK(job_checkpoints_save(c, r->model, r->history, made, false, &err), &err);
+  TK_CHECK(job_checkpoints_flush(c) == made);
+  job_checkpoints_close(c);
+  keep_best(r, best, 1);
+  iterate(r, MAX_ITER);
+  if (!TK_OK(job_checkpoints_open(&c, r->comm, &r->opts, &err), &err)) return;
+  TK_OK(job_checkpoints_resume(c, r->model, history, &start, &err), &err);
+  job_checkpoints_close(c);
+  TK_CHECK(start == made && model_is_of(r, made) && history_is_of(history, made, true));
+  TK_CHECK(best->iteration == (made > 3 ? 3 : 0)); /* 0: the model is the best itself */
+  if (made > 3) TK_CHECK(sides_are_of(best->side, 3, 3));
+}
+
+static void test_best(void) {
+  for (int update_bias = 0; update_bias < 2; update_bias++) {
+    run r;
+    als_best *best = NULL;
+    rdd_err err = {0};
+    char path[PATH];
+    if (!run_open(&r, update_bias ? "best-biases" : "best", USERS, ITEMS, K)) return;
+    r.how.params.update_bias = update_bias;
+    if (TK_OK(als_best_new(r.comm, r.model, &r.how.params, &best, &err), &err)) {
+      TK_CHECK((best->side[0].bias != NULL) == update_bias);
+      r.opts.best = best;
+      round_trip_of_best(&r, best, 3);
+      round_trip_of_best(&r, best, 5);
+      int start = -1;
+      for (long at = size_of(&r, 5) / 60; at < size_of(&r, 5); at += size_of(&r, 5) / 60) {
+        job_checkpoints *c = NULL;
+        als_iteration history[MAX_ITER];
+        flip_bit(path_of(&r, 5, path), at);
+        if (TK_OK(job_checkpoints_open(&c, r.comm, &r.opts, &err), &err))
+          TK_OK(job_checkpoints_resume(c, r.model, history, &start, &err), &err);
+        job_checkpoints_close(c);
+        TK_CHECK((start == 3 || start == 5) && model_is_of(&r, start));
+        TK_CHECK(start == 3 ? best->iteration == 0 : sides_are_of(best->side, 3, 3));
+        flip_bit(path, at);
+      }
+    }
+    als_best_free(best);
+    run_close(&r);
+  }
+}
+
+/* Where a tolerance looks at the error of validation, that decides what is beyond the end. */
+static void test_beyond_validation(void) {
+  run r;
+  als_best *best = NULL;
+  rdd_err err = {0};
+  if (!run_open(&r, "beyond-validation", USERS, ITEMS, K)) return;
+  make_iterations(&r, 1, 5, false);
+  r.how.params.tol = 0.01;
+  TK_CHECK(resume(&r) == 5); /* the objective falls by more */
+  if (TK_OK(als_best_new(r.comm, r.model, &r.how.params, &best, &err), &err)) {
+    r.opts.best = best;
+    make_iterations(&r, 4, 4, false);
+    TK_CHECK(resume(&r) == 4); /* the first that is worse than the one before */
+  }
+  als_best_free(best);
   run_close(&r);
 }
 
@@ -549,7 +645,8 @@ static void test_mark(void) {
   int64_t start[5] = {0, 2, 3, 4, 5};
   als_problem problem = {.ratings = 5};
   problem.side[ALS_USERS] = (als_side){.rows = 4, .start = start, .entry = entry};
-  als_params p = {.rank = 2, .max_iter = 5, .reg_param = 0.1, .bias_reg = 5, .tol = 0.1};
+  als_params p = {
+      .rank = 2, .max_iter = 5, .reg = {0.1, 0.1}, .reg_exponent = 1, .bias_reg = 5, .tol = 0.1};
   uint64_t mark = mark_of(&r, &problem, p, 1);
 
   als_params q = p;
@@ -559,7 +656,7 @@ static void test_mark(void) {
   TK_CHECK(mark_of(&r, &problem, q, 1) == mark);
   TK_CHECK(mark_of(&r, &problem, p, 2) != mark);
   q = p;
-  q.reg_param = 0.2;
+  q.reg[1] = 0.2;
   TK_CHECK(mark_of(&r, &problem, q, 1) != mark);
   q = p;
   q.bias = true;
@@ -573,6 +670,23 @@ static void test_mark(void) {
   TK_CHECK(mark_of(&r, &problem, p, 1) != mark);
   iterate(&r, 1);
   TK_CHECK(mark_of(&r, &problem, p, 1) == mark);
+  q = p; /* an iterative solver begins with the items' factors, too */
+  q.solver = ALS_CG;
+  q.cg_steps = 3;
+  uint64_t iterative = mark_of(&r, &problem, q, 1);
+  TK_CHECK(iterative != mark);
+  q.final_exact = true; /* it comes after all checkpoints */
+  TK_CHECK(mark_of(&r, &problem, q, 1) == iterative);
+  float *item = rdd_table_data(r.model->side[ALS_ITEMS].factors);
+  item[1] += 1;
+  TK_CHECK(mark_of(&r, &problem, p, 1) == mark && mark_of(&r, &problem, q, 1) != iterative);
+  q.cg_steps = 4;
+  item[1] -= 1;
+  iterate(&r, 1);
+  TK_CHECK(mark_of(&r, &problem, q, 1) != iterative);
+  problem.validation = &problem.side[ALS_USERS];
+  TK_CHECK(mark_of(&r, &problem, p, 1) != mark);
+  problem.validation = NULL;
   problem.test = &problem.side[ALS_USERS];
   job_mark both = job_checkpoint_mark(r.comm, r.model, &problem, &p, 1);
   TK_CHECK(both.run == mark && both.test != 0);
@@ -586,6 +700,8 @@ static const tk_case cases[] = {
     {"a checkpoint is a model", test_as_model},
     {"the tables change while it is written", test_tables_change_meanwhile},
     {"removing takes this run's checkpoints only", test_remove},
+    {"the best iteration and fitted biases come back", test_best},
+    {"the error of validation decides what is beyond the end", test_beyond_validation},
     {"a truncated one falls back to the one before", test_truncated},
     {"a damaged one, wherever, falls back to the one before", test_damaged_anywhere},
     {"one with a NaN falls back to the one before", test_not_finite},

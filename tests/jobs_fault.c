@@ -221,7 +221,9 @@ static void a_run(void) {
                      .slot = -1,
                      .message = "it \"died\""};
   job_run_log_event(run, "reading", &event);
-  job_run_log_iteration(run, 1, 0.5, 0.0 / 0.0, 10, 0.1);
+  als_iteration iteration = {
+      .iteration = 1, .rmse_train = 0.5, .rmse_test = 0.0 / 0.0, .objective = 10, .seconds = 0.1};
+  job_run_log_iteration(run, &iteration);
   job_run_log(run, "\"event\": \"mine\", \"n\": %d", 7);
   (void)rdd_set(&err, RDD_EIO, "no \"room\"");
   TK_CHECK(job_run_close(run, 74, &err));

@@ -481,10 +481,12 @@ static bool same_table(const rdd_table *a, const rdd_table *b) {
          !memcmp(rdd_table_data(a), rdd_table_data(b), rdd_table_size(a));
 }
 
-static const als_iteration history[2] = {{1, 0.9, NAN, 100, 0.25}, {2, 0.8, NAN, 90, 0.5}};
+static const als_iteration history[2] = {
+    {.iteration = 1, .rmse_train = 0.9, .rmse_test = NAN, .objective = 100, .seconds = 0.25},
+    {.iteration = 2, .rmse_train = 0.8, .rmse_test = NAN, .objective = 90, .seconds = 0.5}};
 static const job_provenance how = {
-    .params = {.rank = 7, .max_iter = 2, .reg_param = 0.1, .bias = true},
-    .seed = -3,
+    .params = {.rank = 7, .max_iter = 2, .reg = {0.1, 0.1}, .reg_exponent = 1, .bias = true},
+    .start = {.seed = -3},
     .ratings = 12345,
     .ranks = 1,
     .iterations = 2,
@@ -544,16 +546,68 @@ static void test_model_attributes(void) {
     TK_CHECK(job_h5_get_int(file, "rank", &n) && n == 7);
     TK_CHECK(job_h5_get_int(file, "seed", &n) && n == -3);
     TK_CHECK(job_h5_get_int(file, "ratings", &n) && n == 12345);
-    TK_CHECK(job_h5_get_real(file, "reg_param", &x) && x == 0.1);
+    TK_CHECK(job_h5_get_real(file, "reg_user", &x) && x == 0.1);
     TK_CHECK(job_h5_get_string(file, "command_line", text, sizeof(text)) &&
              !strcmp(text, how.command_line));
     TK_CHECK(!job_h5_get_string(file, "rank", text, sizeof(text)));
-    TK_CHECK(!job_h5_get_int(file, "reg_param", &n));
+    TK_CHECK(!job_h5_get_int(file, "reg_user", &n));
     hid_t train = H5Dopen2(file, "/history/rmse_train", H5P_DEFAULT);
     TK_OK(job_h5_read_rows(train, H5T_NATIVE_DOUBLE, 0, 2, rmse, &err), &err);
     TK_CHECK(rmse[0] == 0.9 && rmse[1] == 0.8);
     job_h5_drop(file);
   }
+  als_model_free(m);
+  rdd_comm_close(comm);
+}
+
+/* Parameters come back as they were, of every mode; those of no effect as the defaults. */
+static void test_model_parameters(void) {
+  static const model_case c = {{RDD_INT64, RDD_INT64}, {50, 30}, 7, true};
+  als_params list[5];
+  char path[PATH];
+  rdd_err err = {0};
+  rdd_comm *comm = NULL;
+  if (!TK_OK(rdd_comm_single(&comm, &err), &err)) return;
+  als_model *m = make_model(comm, &c);
+  for (int i = 0; i < 5; i++) {
+    list[i] = als_params_default();
+    list[i].rank = 7;
+    list[i].max_iter = 13 + i;
+    list[i].reg[ALS_USERS] = 1.0 / 3;
+    list[i].reg[ALS_ITEMS] = 1.0 / 7;
+    list[i].reg_exponent = 0.5 * i;
+    list[i].min_ridge = 1e-3 * i;
+    list[i].tol = 1e-4 * i;
+  }
+  list[0].bias = list[0].update_bias = true;
+  list[0].bias_reg = 3;
+  list[1].loss = (als_loss){.mode = ALS_IMPLICIT, .alpha = 40};
+  list[1].solver = ALS_CG;
+  list[1].cg_steps = 5;
+  list[1].final_exact = true;
+  list[2].loss = (als_loss){.mode = ALS_IALS, .alpha = 1, .unobserved = 0.1};
+  list[2].solver = ALS_SUBSPACE;
+  list[2].block = 32;
+  list[3].nonnegative = true;
+  for (int i = 0; m && i < 5; i++) {
+    job_provenance of = how;
+    als_params back = {0};
+    of.params = list[i];
+    TK_OK(job_model_write(comm, in_tmp(path, "parameters.h5"), m, &of, &err), &err);
+    if (!TK_OK(job_params_of_model(comm, path, &back, &err), &err)) continue;
+    const als_params *p = &list[i];
+    TK_CHECK(back.rank == p->rank && back.max_iter == p->max_iter);
+    TK_CHECK(back.loss.mode == p->loss.mode && back.loss.alpha == p->loss.alpha &&
+             back.loss.unobserved == p->loss.unobserved);
+    TK_CHECK(back.reg[0] == p->reg[0] && back.reg[1] == p->reg[1] &&
+             back.reg_exponent == p->reg_exponent && back.min_ridge == p->min_ridge);
+    TK_CHECK(back.solver == p->solver && back.cg_steps == p->cg_steps && back.block == p->block);
+    TK_CHECK(back.nonnegative == p->nonnegative && back.bias == p->bias &&
+             back.update_bias == p->update_bias && back.bias_reg == p->bias_reg);
+    TK_CHECK(back.tol == p->tol && back.final_exact == p->final_exact);
+  }
+  als_params none;
+  TK_CHECK(job_params_of_model(comm, "no-such-file.h5", &none, &err) == RDD_ENOINPUT);
   als_model_free(m);
   rdd_comm_close(comm);
 }
@@ -747,6 +801,7 @@ static const tk_case cases[] = {
     {"a signal removes the temporary file", test_signal},
     {"model round trip", test_model_round_trip},
     {"model attributes and history", test_model_attributes},
+    {"parameters of a model", test_model_parameters},
     {"bad models", test_bad_models},
     {"a full disk", test_full_disk},
     {"out of memory", test_out_of_memory},

@@ -11,7 +11,7 @@ options() { grep -Eo -- '--[a-z][a-z-]*' | sort -u; }
 # of PAGE: the options that a page has a paragraph for.
 of() { sed -n 's/\\-/-/g; /^\.BR* [^a-z]*-/p' "$1" | options; }
 
-commands=$("$als" --help | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+commands=$("$als" --help | sed -n 's/^  \([a-z-]*\)  .*/\1/p')
 check "als has commands" [ -n "$commands" ]
 for command in $commands; do "$als" "$command" --help; done | told_options >told
 (cat told && echo --version) | sort -u >expected
@@ -19,7 +19,7 @@ of "$man/als.1" >found
 check "als(1) has the options of als, and no others" same expected found
 diff expected found | sed 's/^/# /'
 for command in $commands; do
-  check "als(1) has als $command" grep -q "^\.SS als $command " "$man/als.1"
+  check "als(1) has als $command" eval 'sed "s/\\\\-/-/g" "$man/als.1" | grep -q "^\.SS als $command "'
   "$als" "$command" --help | told_options >told
   section=$(sed 's/\\-/-/g' "$man/als.1" | sed -n "/^\.SS als $command /,/^\.S[SH] /p")
   common=$(sed 's/\\-/-/g' "$man/als.1" | sed -n '/^\.SH OPTIONS/,/^\.SH FAULTS/p')

@@ -61,9 +61,17 @@ static bool print_attribute(hid_t file, const char *name) {
 
 /* What depends on the machine or the moment is left out: seconds, ranks, command line, date. */
 static bool print_model(const char *path) {
-  static const char *const dataset[] = {
-      "/users/id",           "/users/factors",     "/items/id",         "/items/factors",
-      "/history/rmse_train", "/history/rmse_test", "/history/objective"};
+  static const char *const dataset[] = {"/users/id",
+                                        "/users/factors",
+                                        "/items/id",
+                                        "/items/factors",
+                                        "/history/rmse_train",
+                                        "/history/rmse_test",
+                                        "/history/rmse_validation",
+                                        "/history/loss_ratings",
+                                        "/history/loss_pairs",
+                                        "/history/loss_reg",
+                                        "/history/objective"};
   static const char *const bias[] = {"/users/bias", "/items/bias"};
   static const char *const attribute[] = {"rank", "mean", "rating_min", "rating_max", "iterations"};
   hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);

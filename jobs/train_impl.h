@@ -1,0 +1,59 @@
+/* Private to `als train`: what one run of it knows. */
+#ifndef JOB_TRAIN_IMPL_H
+#define JOB_TRAIN_IMPL_H
+
+#include "jobs/checkpoint.h"
+#include "jobs/input.h"
+#include "jobs/job.h"
+#include "jobs/memory_use.h"
+#include "jobs/model_file.h"
+#include "jobs/params.h"
+#include "mllib/als.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What each rank tells of its memory: partitions it was given, peak after the hand-off, and after the
+ * last iteration. */
+enum { TRAIN_MEMORIES = 3 };
+enum { TRAIN_RATINGS, TRAIN_TEST, TRAIN_VALIDATION, TRAIN_PARTS };
+
+typedef struct training {
+  job *j;
+  const char *path, *inputs, *init_path;
+  als_params params;
+  job_start start;
+  const job_input *input[TRAIN_PARTS]; /* NULL where there is none */
+  int place[TRAIN_PARTS];              /* of each input among the gang's RDDs */
+  rdd_counters counters[TRAIN_PARTS];  /* by that place */
+  double started;
+  char checkpoint_dir[PATH_MAX]; /* "": no checkpoints */
+  int64_t checkpoint_interval;
+  bool keep_checkpoints; /* the folder is the user's, not the work directory's */
+  int max_attempts;
+
+  /* one try of the gang */
+  int64_t partition_bytes; /* that this rank was given */
+  job_memory_use handed;   /* this rank's memory when the hand-off is done */
+  int64_t *memory;         /* [ranks][TRAIN_MEMORIES] bytes */
+  als_model *model;
+  als_problem problem;
+  als_side test, validation;
+  int64_t cold[TRAIN_PARTS]; /* ratings left out */
+  als_iteration *history;
+  int resumed, iterations; /* made before this try, and in all */
+  job_provenance how;
+  job_checkpoints *checkpoints;
+} training;
+
+/* The iteration whose factors the model has. */
+int job_train_best(const training *t);
+
+/* One line for an iteration. */
+void job_train_show(const training *t, const als_iteration *done);
+
+/* The last line, and the keys of --json. Not collective. */
+RDD_MUST_CHECK rdd_status job_train_report(training *t, const rdd_comm *comm, rdd_err *err);
+
+#endif
