@@ -501,18 +501,33 @@ rdd_status job_h5_write_rows(hid_t dataset, hid_t memory_type, int64_t first, in
   return move_rows(dataset, memory_type, first, n, dims, data, NULL, err);
 }
 
-/* A number cannot have more bits than its bytes hold; HDF5 1.10 converts such a type all the same, from
- * memory that is not the value's. */
+/* Do two runs of bits overlap? */
+static bool overlap(size_t a, size_t a_bits, size_t b, size_t b_bits) {
+  return a < b + b_bits && b < a + a_bits;
+}
+
+/* Has a number its bits inside its bytes, and a float's parts apart? HDF5 1.10 converts any other type,
+ * too, by way of memory that is not the value's. */
 static bool is_sound(hid_t dataset) {
+  size_t sign, exponent, e_bits, mantissa, m_bits;
   hid_t type = H5Dget_type(dataset);
-  H5T_class_t kind = type >= 0 ? H5Tget_class(type) : H5T_NO_CLASS;
-  bool sound = type >= 0;
+  if (type < 0) return false;
+  H5T_class_t kind = H5Tget_class(type);
+  bool sound = true;
   if (kind == H5T_INTEGER || kind == H5T_FLOAT) {
-    size_t bits = H5Tget_precision(type);
+    size_t bits = H5Tget_precision(type), bytes = H5Tget_size(type);
     int offset = H5Tget_offset(type);
-    sound = bits > 0 && offset >= 0 && bits + (size_t)offset <= 8 * H5Tget_size(type);
+    sound = bits > 0 && offset >= 0 && bits <= 8 * bytes && (size_t)offset <= 8 * bytes - bits;
   }
-  if (type >= 0) H5Tclose(type);
+  if (sound && kind == H5T_FLOAT) {
+    size_t end = H5Tget_precision(type);
+    sound = H5Tget_fields(type, &sign, &exponent, &e_bits, &mantissa, &m_bits) >= 0 && sign < end &&
+            e_bits > 0 && e_bits <= end && exponent <= end - e_bits && m_bits > 0 &&
+            m_bits <= end && mantissa <= end - m_bits &&
+            !overlap(exponent, e_bits, mantissa, m_bits) && !overlap(sign, 1, exponent, e_bits) &&
+            !overlap(sign, 1, mantissa, m_bits);
+  }
+  H5Tclose(type);
   return sound;
 }
 
