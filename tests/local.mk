@@ -50,16 +50,20 @@ check-build: all
 	@$(MAKE) $(AM_MAKEFLAGS) check-programs
 check-programs: $(check_LIBRARIES) $(check_PROGRAMS)
 
-# The tests that need no mpirun: these are the ones that run under the sanitizers.
+# The tests that need no mpirun: these are the ones that run under the sanitizers, which make some so slow
+# that they had better begin first.
 check-unit:
-	@units=; for t in $(TESTS); do case $$t in *.unit) units="$$units $$t";; esac; done; \
+	@units=; for t in $(TESTS); do case $$t in \
+	  */jobs_input.unit|*/rdd_recovery_threads.unit) units="$$t $$units";; \
+	  *.unit) units="$$units $$t";; esac; done; \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
 
 
 # Those in which ranks are threads: there is nothing for the thread sanitizer in the others.
 check-threads:
-	@units=; for t in $(TESTS); do case $$t in *_threads.unit|*/rdd_comm.unit|*/jobs_input.unit) \
-	  units="$$units $$t";; esac; done; \
+	@units=; for t in $(TESTS); do case $$t in \
+	  */jobs_input.unit|*/mllib_modes_threads.unit) units="$$t $$units";; \
+	  *_threads.unit|*/rdd_comm.unit) units="$$units $$t";; esac; done; \
 	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
 
 .PHONY: check-build check-programs check-unit check-threads
