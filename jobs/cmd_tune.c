@@ -6,6 +6,7 @@
  * has the same bits either way (docs/tune.md). */
 #include "jobs/input.h"
 #include "jobs/job.h"
+#include "jobs/memory_use.h"
 #include "jobs/model_file.h"
 #include "jobs/output.h"
 #include "jobs/save.h"
@@ -90,17 +91,6 @@ static outcome *outcome_of(const tuning *t, int fold, int64_t point) {
 
 /* ---- Who fits what ---- */
 
-/* Bytes that are free on this node, for each of its ranks; 0 where the system does not tell. */
-static int64_t free_memory(const rdd_comm *comm) {
-  char line[120];
-  long long kib = 0;
-  FILE *file = fopen("/proc/meminfo", "r");
-  while (file && fgets(line, sizeof line, file))
-    if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1) break;
-  if (file) fclose(file);
-  return (int64_t)kib * 1024 / comm->node_size;
-}
-
 static int largest_rank(const job_grid *grid) {
   int k = 0;
   for (int64_t i = 0; i < grid->points; i++)
@@ -113,7 +103,7 @@ static int largest_rank(const job_grid *grid) {
 static bool fits_one_rank(const tuning *t, rdd_comm *comm, int64_t bytes) {
   double need = 3.0 * (double)bytes + 64.0 * (double)t->ratings +
                 16.0 * largest_rank(&t->grid) * (double)(t->users + t->items);
-  int64_t enough = need <= 0.5 * (double)free_memory(comm);
+  int64_t enough = need <= 0.5 * (double)(job_memory_available() / comm->node_size);
   rdd_allreduce(comm, &enough, 1, RDD_MIN);
   return enough != 0;
 }

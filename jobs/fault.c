@@ -87,12 +87,6 @@ int job_signal_number(const char *name) {
   return -1;
 }
 
-const char *job_signal_name(int number) {
-  for (int i = 0; i < SIGNALS; i++)
-    if (signals[i].number == number) return signals[i].name;
-  return "unnamed";
-}
-
 /* ---- Parsing ---- */
 
 /* The names whose bits are set, as "a, b or c". */

@@ -71,8 +71,7 @@ RDD_MUST_CHECK rdd_status job_fault_parse(const char *spec, job_fault *out, rdd_
 /* Does it strike at this moment? */
 bool job_fault_strikes(const job_fault *fault, const job_fault_moment *now);
 
-/* A signal's number by name ("KILL", "SIGKILL", "9"), or -1; and its name, "KILL". */
+/* A signal's number by name ("KILL", "SIGKILL", "9"), or -1. */
 int job_signal_number(const char *name);
-const char *job_signal_name(int number);
 
 #endif

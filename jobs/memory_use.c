@@ -34,3 +34,13 @@ job_memory_use job_memory_now(void) {
   fclose(status);
   return use;
 }
+
+int64_t job_memory_available(void) {
+  char line[120];
+  long long kib = 0;
+  FILE *file = fopen("/proc/meminfo", "re");
+  while (file && fgets(line, sizeof line, file))
+    if (sscanf(line, "MemAvailable: %lld kB", &kib) == 1) break;
+  if (file) fclose(file);
+  return (int64_t)kib * 1024;
+}

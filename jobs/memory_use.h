@@ -1,4 +1,4 @@
-/* Memory of this process, as the kernel counts it. */
+/* Memory of this process and of its node, as the kernel counts it. */
 #ifndef JOB_MEMORY_USE_H
 #define JOB_MEMORY_USE_H
 
@@ -16,5 +16,9 @@ typedef struct job_memory_use {
 
 /* From /proc/self/status; zeros where there is none. Not collective. */
 job_memory_use job_memory_now(void);
+
+/* Bytes that all processes of this node could still get without swapping (MemAvailable of /proc/meminfo);
+ * 0 where the system does not tell. Not collective. */
+int64_t job_memory_available(void);
 
 #endif

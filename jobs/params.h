@@ -11,125 +11,55 @@
 
 #include <stdint.h>
 
+/* clang-format off */
+
 /* The options of every command that fits, to be put into its table. */
-#define JOB_PARAM_OPTIONS                                                                          \
-  {"rank",       0,     JOB_INT,                                                                   \
-   "K",          "10",  1,                                                                         \
-   ALS_MAX_RANK, false, "factors of each user and item, 1 to 4096"},                               \
-      {"max-iter", 0, JOB_INT, "N", "10", 0, 1e6, false, "iterations"},                            \
-      {"reg-param", 0,     JOB_REAL,                                                               \
-       "L",         "0.1", 0,                                                                      \
-       1e30,        false, "regularisation, scaled by the number of ratings of the row"},          \
-      {"reg-user", 0,     JOB_REAL,                                                                \
-       "L",        NULL,  0,                                                                       \
-       1e30,       false, "regularisation of users; default: --reg-param"},                        \
-      {"reg-item", 0,     JOB_REAL,                                                                \
-       "L",        NULL,  0,                                                                       \
-       1e30,       false, "regularisation of items; default: --reg-param"},                        \
-      {"reg-scaling",                                                                              \
-       0,                                                                                          \
-       JOB_STRING,                                                                                 \
-       "count|none|NU",                                                                            \
-       "count",                                                                                    \
-       0,                                                                                          \
-       0,                                                                                          \
-       false,                                                                                      \
-       "regularisation is times the count, as it is, or times count^NU"},                          \
-      {"min-ridge", 0,     JOB_REAL,                                                               \
-       "R",         "0",   0,                                                                      \
-       1e30,        false, "no row's regularisation is below this, after scaling"},                \
-      {"implicit-prefs",                                                                           \
-       0,                                                                                          \
-       JOB_FLAG,                                                                                   \
-       NULL,                                                                                       \
-       NULL,                                                                                       \
-       0,                                                                                          \
-       0,                                                                                          \
-       false,                                                                                      \
-       "ratings are counts or times of use, not opinions"},                                        \
-      {"alpha", 0,     JOB_REAL,                                                                   \
-       "A",     "1",   0,                                                                          \
-       1e30,    false, "with --implicit-prefs: confidence of a rating r is 1 + A |r|"},            \
-      {"unobserved-weight",                                                                        \
-       0,                                                                                          \
-       JOB_REAL,                                                                                   \
-       "W",                                                                                        \
-       NULL,                                                                                       \
-       0,                                                                                          \
-       1e30,                                                                                       \
-       false,                                                                                      \
-       "implicit, with the loss of iALS: weight of all pairs"},                                    \
-      {"nonnegative", 0, JOB_FLAG, NULL, NULL, 0, 0, false, "factors are 0 or more"},              \
-      {"bias", 0,     JOB_FLAG,                                                                    \
-       NULL,   NULL,  0,                                                                           \
-       0,      false, "take off global mean, user and item biases first"},                         \
-      {"update-bias",                                                                              \
-       0,                                                                                          \
-       JOB_FLAG,                                                                                   \
-       NULL,                                                                                       \
-       NULL,                                                                                       \
-       0,                                                                                          \
-       0,                                                                                          \
-       false,                                                                                      \
-       "fit the biases anew in each iteration; implies --bias"},                                   \
-      {"solver",                                                                                   \
-       0,                                                                                          \
-       JOB_CHOICE,                                                                                 \
-       "cholesky|cg|subspace",                                                                     \
-       "cholesky",                                                                                 \
-       0,                                                                                          \
-       0,                                                                                          \
-       false,                                                                                      \
-       "exact, conjugate gradients, or block coordinate descent"},                                 \
-      {"cg-steps", 0, JOB_INT, "N", "3", 1, 1e6, false, "of --solver cg, for each row"},           \
-      {"subspace-block",                                                                           \
-       0,                                                                                          \
-       JOB_INT,                                                                                    \
-       "B",                                                                                        \
-       "64",                                                                                       \
-       1,                                                                                          \
-       ALS_MAX_RANK,                                                                               \
-       false,                                                                                      \
-       "factors that --solver subspace takes at a time"},                                          \
-      {"final-exact",                                                                              \
-       0,                                                                                          \
-       JOB_CHOICE,                                                                                 \
-       "yes|no",                                                                                   \
-       NULL,                                                                                       \
-       0,                                                                                          \
-       0,                                                                                          \
-       false,                                                                                      \
-       "one more iteration, an exact one; default: yes with --solver cg"},                         \
-  {                                                                                                \
-    "tol", 0, JOB_REAL, "T", "0", 0, 1, false,                                                     \
-        "stop when an iteration brings less than this share; 0: never"                             \
-  }
+#define JOB_PARAM_OPTIONS \
+  {"rank", 0, JOB_INT, "K", "10", 1, ALS_MAX_RANK, false, \
+   "factors of each user and item, 1 to 4096"}, \
+  {"max-iter", 0, JOB_INT, "N", "10", 0, 1e6, false, "iterations"}, \
+  {"reg-param", 0, JOB_REAL, "L", "0.1", 0, 1e30, false, \
+   "regularisation, scaled by the number of ratings of the row"}, \
+  {"reg-user", 0, JOB_REAL, "L", NULL, 0, 1e30, false, \
+   "regularisation of users; default: --reg-param"}, \
+  {"reg-item", 0, JOB_REAL, "L", NULL, 0, 1e30, false, \
+   "regularisation of items; default: --reg-param"}, \
+  {"reg-scaling", 0, JOB_STRING, "count|none|NU", "count", 0, 0, false, \
+   "regularisation is times the count, as it is, or times count^NU"}, \
+  {"min-ridge", 0, JOB_REAL, "R", "0", 0, 1e30, false, \
+   "no row's regularisation is below this, after scaling"}, \
+  {"implicit-prefs", 0, JOB_FLAG, NULL, NULL, 0, 0, false, \
+   "ratings are counts or times of use, not opinions"}, \
+  {"alpha", 0, JOB_REAL, "A", "1", 0, 1e30, false, \
+   "with --implicit-prefs: confidence of a rating r is 1 + A |r|"}, \
+  {"unobserved-weight", 0, JOB_REAL, "W", NULL, 0, 1e30, false, \
+   "implicit, with the loss of iALS: weight of all pairs"}, \
+  {"nonnegative", 0, JOB_FLAG, NULL, NULL, 0, 0, false, "factors are 0 or more"}, \
+  {"bias", 0, JOB_FLAG, NULL, NULL, 0, 0, false, \
+   "take off global mean, user and item biases first"}, \
+  {"update-bias", 0, JOB_FLAG, NULL, NULL, 0, 0, false, \
+   "fit the biases anew in each iteration; implies --bias"}, \
+  {"solver", 0, JOB_CHOICE, "cholesky|cg|subspace", "cholesky", 0, 0, false, \
+   "exact, conjugate gradients, or block coordinate descent"}, \
+  {"cg-steps", 0, JOB_INT, "N", "3", 1, 1e6, false, "of --solver cg, for each row"}, \
+  {"subspace-block", 0, JOB_INT, "B", "64", 1, ALS_MAX_RANK, false, \
+   "factors that --solver subspace takes at a time"}, \
+  {"final-exact", 0, JOB_CHOICE, "yes|no", NULL, 0, 0, false, \
+   "one more iteration, an exact one; default: yes with --solver cg"}, \
+  {"tol", 0, JOB_REAL, "T", "0", 0, 1, false, \
+   "stop when an iteration brings less than this share; 0: never"}
 
 /* Those of how a fit begins. */
-#define JOB_START_OPTIONS                                                                          \
-  {"seed", 0, JOB_INT, "S", "0", -9e15, 9e15, false, "of the initial factors"},                    \
-      {"init",                                                                                     \
-       0,                                                                                          \
-       JOB_CHOICE,                                                                                 \
-       "random|spark3|spark2",                                                                     \
-       "random",                                                                                   \
-       0,                                                                                          \
-       0,                                                                                          \
-       false,                                                                                      \
-       "initial factors: our own, or those that Spark draws"},                                     \
-      {"num-user-blocks",                                                                          \
-       0,                                                                                          \
-       JOB_INT,                                                                                    \
-       "N",                                                                                        \
-       "10",                                                                                       \
-       1,                                                                                          \
-       ALS_SPARK_MAX_BLOCKS,                                                                       \
-       false,                                                                                      \
-       "Spark's numUserBlocks, for --init spark3 or spark2"},                                      \
-  {                                                                                                \
-    "num-item-blocks", 0, JOB_INT, "N", "10", 1, ALS_SPARK_MAX_BLOCKS, false,                      \
-        "Spark's numItemBlocks, for --init spark3 or spark2"                                       \
-  }
+#define JOB_START_OPTIONS \
+  {"seed", 0, JOB_INT, "S", "0", -9e15, 9e15, false, "of the initial factors"}, \
+  {"init", 0, JOB_CHOICE, "random|spark3|spark2", "random", 0, 0, false, \
+   "initial factors: our own, or those that Spark draws"}, \
+  {"num-user-blocks", 0, JOB_INT, "N", "10", 1, ALS_SPARK_MAX_BLOCKS, false, \
+   "Spark's numUserBlocks, for --init spark3 or spark2"}, \
+  {"num-item-blocks", 0, JOB_INT, "N", "10", 1, ALS_SPARK_MAX_BLOCKS, false, \
+   "Spark's numItemBlocks, for --init spark3 or spark2"}
+
+/* clang-format on */
 
 /* What JOB_PARAM_OPTIONS came to.                                         Not collective.
  * Fails with RDD_EUSAGE for what contradicts itself. */

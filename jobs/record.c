@@ -17,10 +17,6 @@ static const char *const state_names[] = {[JOB_RUNNING] = "running",
                                           [JOB_STOPPED] = "stopped"};
 enum { STATES = sizeof state_names / sizeof state_names[0], RECORD_ROOM = 8192 };
 
-const char *job_state_name(job_state state) {
-  return state_names[state];
-}
-
 const char *job_record_where(const char *phase, int iteration, const char *side, char *text,
                              size_t room) {
   if (!iteration)
@@ -48,7 +44,7 @@ static job_json *as_json(const job_record *r) {
   job_json_int(json, "progress", r->progress);
   job_json_real(json, "started", r->started);
   job_json_real(json, "updated", r->updated);
-  job_json_string(json, "state", job_state_name(r->state));
+  job_json_string(json, "state", state_names[r->state]);
   if (r->state != JOB_RUNNING) job_json_int(json, "exit_code", r->exit_code);
   job_json_string(json, "message", r->message);
   return json;

@@ -40,9 +40,6 @@ bool job_record_read(const char *dir, job_record *out);
 const char *job_record_where(const char *phase, int iteration, const char *side, char *text,
                              size_t room);
 
-/* "running", "done", "failed", "stopped". */
-const char *job_state_name(job_state state);
-
 /* The value of a key in one line of JSON without nested objects; false where it has none. */
 bool job_json_find_string(const char *line, const char *key, char *out, size_t room);
 bool job_json_find_real(const char *line, const char *key, double *out);

@@ -16,17 +16,17 @@
 
 enum { COLUMNS = 5, BATCH = 16384, PARTITION = 1000000, WORD = 16 };
 
-const char *library_open(int64_t partitions, int64_t rows);
-int64_t library_batches(int64_t p);
-uintptr_t library_address(int64_t p, int64_t b, int column, bool offsets);
-const char *library_batch(int64_t p, int64_t b, struct ArrowSchema *, struct ArrowArray *);
-const char *library_stream(int64_t p, struct ArrowArrayStream *);
-int64_t library_lent(void);
-const char *library_take(struct ArrowSchema *, struct ArrowArray *, int64_t n, int64_t rows,
+const char *host_open(int64_t partitions, int64_t rows);
+int64_t host_batches(int64_t p);
+uintptr_t host_address(int64_t p, int64_t b, int column, bool offsets);
+const char *host_batch(int64_t p, int64_t b, struct ArrowSchema *, struct ArrowArray *);
+const char *host_stream(int64_t p, struct ArrowArrayStream *);
+int64_t host_lent(void);
+const char *host_take(struct ArrowSchema *, struct ArrowArray *, int64_t n, int64_t rows,
                          const uintptr_t *address);
-const char *library_take_stream(struct ArrowArrayStream *, int64_t n, int64_t rows);
-void library_close(void);
-int64_t library_live(void);
+const char *host_take_stream(struct ArrowArrayStream *, int64_t n, int64_t rows);
+void host_close(void);
+int64_t host_live(void);
 
 static struct {
   rdd_comm *comm;
@@ -35,10 +35,10 @@ static struct {
   int64_t rows; /* of each partition */
   int lent;     /* batches that were exported and not released */
   rdd_err err;
-} library;
+} host;
 
 static const char *said(rdd_status st) {
-  return st ? library.err.message : NULL;
+  return st ? host.err.message : NULL;
 }
 
 /* ---- The rows ---- */
@@ -104,44 +104,44 @@ static rdd_status make_words(void *arg, const rdd_batch *in, rdd_task *task, rdd
   return RDD_OK;
 }
 
-const char *library_open(int64_t partitions, int64_t rows) {
+const char *host_open(int64_t partitions, int64_t rows) {
   rdd_schema numbers_schema = schema_of_numbers(), words_schema = schema_of_words();
   rdd_run_opts opts = {.slots = 2};
-  rdd_err *err = &library.err;
+  rdd_err *err = &host.err;
   rdd *numbers = NULL;
-  library.rows = rows;
-  rdd_status st = rdd_comm_single(&library.comm, err);
+  host.rows = rows;
+  rdd_status st = rdd_comm_single(&host.comm, err);
   if (!st)
-    st = rdd_source(&numbers, "numbers", partitions, &numbers_schema, make_numbers, &library.rows,
+    st = rdd_source(&numbers, "numbers", partitions, &numbers_schema, make_numbers, &host.rows,
                     err);
   if (!st)
-    st = rdd_map_batches(&library.words, numbers, "words", &words_schema, make_words, NULL, err);
-  if (!st) st = rdd_compute(library.words, library.comm, &opts, &library.parts, NULL, err);
+    st = rdd_map_batches(&host.words, numbers, "words", &words_schema, make_words, NULL, err);
+  if (!st) st = rdd_compute(host.words, host.comm, &opts, &host.parts, NULL, err);
   rdd_release(numbers);
   return said(st);
 }
 
-void library_close(void) {
-  rdd_parts_free(library.parts);
-  rdd_release(library.words);
-  rdd_comm_close(library.comm);
-  library.parts = NULL;
-  library.words = NULL;
-  library.comm = NULL;
+void host_close(void) {
+  rdd_parts_free(host.parts);
+  rdd_release(host.words);
+  rdd_comm_close(host.comm);
+  host.parts = NULL;
+  host.words = NULL;
+  host.comm = NULL;
 }
 
-int64_t library_live(void) {
+int64_t host_live(void) {
   return rdd_memory_live();
 }
 
 /* ---- Out ---- */
 
-int64_t library_batches(int64_t p) {
-  return library.parts->part[p].batches;
+int64_t host_batches(int64_t p) {
+  return host.parts->part[p].batches;
 }
 
-uintptr_t library_address(int64_t p, int64_t b, int column, bool offsets) {
-  const rdd_column *c = &library.parts->part[p].batch[b].column[column];
+uintptr_t host_address(int64_t p, int64_t b, int column, bool offsets) {
+  const rdd_column *c = &host.parts->part[p].batch[b].column[column];
   return (uintptr_t)(offsets ? (const void *)c->offsets : c->values);
 }
 
@@ -150,22 +150,22 @@ static void give_back(void *owner) {
 }
 
 /* One batch; the partition stays here. */
-const char *library_batch(int64_t p, int64_t b, struct ArrowSchema *schema,
+const char *host_batch(int64_t p, int64_t b, struct ArrowSchema *schema,
                           struct ArrowArray *array) {
-  rdd_status st = rdd_batch_export(&library.parts->part[p].batch[b], &library.parts->schema,
-                                   give_back, &library.lent, schema, array, &library.err);
-  if (!st) __atomic_add_fetch(&library.lent, 1, __ATOMIC_SEQ_CST);
+  rdd_status st = rdd_batch_export(&host.parts->part[p].batch[b], &host.parts->schema,
+                                   give_back, &host.lent, schema, array, &host.err);
+  if (!st) __atomic_add_fetch(&host.lent, 1, __ATOMIC_SEQ_CST);
   return said(st);
 }
 
-int64_t library_lent(void) {
-  return __atomic_load_n(&library.lent, __ATOMIC_SEQ_CST);
+int64_t host_lent(void) {
+  return __atomic_load_n(&host.lent, __ATOMIC_SEQ_CST);
 }
 
 /* The partition itself, which is gone from here. */
-const char *library_stream(int64_t p, struct ArrowArrayStream *stream) {
+const char *host_stream(int64_t p, struct ArrowArrayStream *stream) {
   return said(
-      rdd_part_export(&library.parts->part[p], &library.parts->schema, stream, &library.err));
+      rdd_part_export(&host.parts->part[p], &host.parts->schema, stream, &host.err));
 }
 
 /* ---- In ---- */
@@ -198,10 +198,10 @@ static rdd_status check_rows(const rdd_schema *schema, const rdd_batch *batch, i
 
 /* Rows n, n + 1, ...; their values are at `address`, those of the text's offsets last. What is
  * refused is released here. */
-const char *library_take(struct ArrowSchema *schema, struct ArrowArray *array, int64_t n,
+const char *host_take(struct ArrowSchema *schema, struct ArrowArray *array, int64_t n,
                          int64_t rows, const uintptr_t *address) {
   rdd_import import = {0};
-  rdd_err *err = &library.err;
+  rdd_err *err = &host.err;
   rdd_status st = rdd_batch_import(schema, array, &import, err);
   schema->release(schema);
   if (st) {
@@ -234,12 +234,12 @@ static rdd_status take_batch(void *arg, rdd_import *import, rdd_err *err) {
   return st;
 }
 
-const char *library_take_stream(struct ArrowArrayStream *stream, int64_t n, int64_t rows) {
+const char *host_take_stream(struct ArrowArrayStream *stream, int64_t n, int64_t rows) {
   expected e = {.n = n, .rows = rows};
   rdd_schema schema;
-  rdd_status st = rdd_stream_import(stream, &schema, take_batch, &e, &library.err);
+  rdd_status st = rdd_stream_import(stream, &schema, take_batch, &e, &host.err);
   stream->release(stream);
   if (!st && e.rows != 0)
-    st = rdd_set(&library.err, RDD_EINTERNAL, "%lld rows are missing", (long long)e.rows);
+    st = rdd_set(&host.err, RDD_EINTERNAL, "%lld rows are missing", (long long)e.rows);
   return said(st);
 }

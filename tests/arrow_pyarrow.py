@@ -20,7 +20,7 @@ SCHEMA = pa.schema([pa.field(name, of, nullable=False) for name, of in TYPES.ite
 
 # ---- The library ----
 
-library = ctypes.CDLL(os.path.abspath(sys.argv[1]))
+host = ctypes.CDLL(os.path.abspath(sys.argv[1]))
 i64, pointer, text = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
 for name, result, arguments in (
     ("open", text, (i64, i64)),
@@ -34,13 +34,13 @@ for name, result, arguments in (
     ("close", None, ()),
     ("live", i64, ()),
 ):
-    function = getattr(library, "library_" + name)
+    function = getattr(host, "host_" + name)
     function.restype, function.argtypes = result, arguments
 
 
 def call(name, *arguments):
     """Call a function that returns what is wrong."""
-    wrong = getattr(library, "library_" + name)(*arguments)
+    wrong = getattr(host, "host_" + name)(*arguments)
     if wrong:
         raise RuntimeError(wrong.decode())
 
@@ -90,8 +90,8 @@ def addresses(batch):
 
 
 def ours(p, b):
-    return [library.library_address(p, b, c, False) for c in range(5)] + [
-        library.library_address(p, b, 4, True)
+    return [host.host_address(p, b, c, False) for c in range(5)] + [
+        host.host_address(p, b, 4, True)
     ]
 
 
@@ -163,7 +163,7 @@ def give_stream(batches, first):
 
 def batches():
     for p in range(PARTITIONS):
-        n = library.library_batches(p)
+        n = host.host_batches(p)
         check("partition %d has all of its batches" % p, n == -(-ROWS // BATCH), "it has %d" % n)
         values = places = True
         for b in range(n):
@@ -173,7 +173,7 @@ def batches():
         check("every value of partition %d is right" % p, values)
         check("and where the library has it: nothing was copied", places)
         del batch
-        check("each of its batches was given back, once", library.library_lent() == 0)
+        check("each of its batches was given back, once", host.host_lent() == 0)
 
 
 def columns():
@@ -181,18 +181,18 @@ def columns():
     column, part = batch.column("word"), batch.slice(100, 50)
     wanted = expected(BATCH, BATCH)
     del batch
-    check("a column that is kept keeps its batch lent", library.library_lent() == 1)
+    check("a column that is kept keeps its batch lent", host.host_lent() == 1)
     check("and is whole", column.equals(wanted.column("word")))
     del column
     check(
-        "a slice keeps it too", library.library_lent() == 1 and part.equals(wanted.slice(100, 50))
+        "a slice keeps it too", host.host_lent() == 1 and part.equals(wanted.slice(100, 50))
     )
     holder = [part]
     del part
     thread = threading.Thread(target=holder.clear)  # the release comes from there
     thread.start()
     thread.join()
-    check("and gives it back from another thread", library.library_lent() == 0)
+    check("and gives it back from another thread", host.host_lent() == 0)
 
 
 def back():
@@ -203,7 +203,7 @@ def back():
     give(cut, first + 777, addresses(cut))
     check("a slice of it too", addresses(cut)[0] == ours(1, 0)[0] + 777 * 8)
     del cut, batch
-    check("and then all is given back", library.library_lent() == 0)
+    check("and then all is given back", host.host_lent() == 0)
     for rows in 1, 1000:
         theirs = expected(6, rows)
         give(theirs, 6, addresses(theirs))
@@ -276,8 +276,8 @@ def refusals():
 
 
 def streams():
-    before = library.library_live()
-    where = [[ours(p, b) for b in range(library.library_batches(p))] for p in range(PARTITIONS)]
+    before = host.host_live()
+    where = [[ours(p, b) for b in range(host.host_batches(p))] for p in range(PARTITIONS)]
     for p in range(PARTITIONS):
         reader = stream_of(p)
         check("the stream of partition %d has its schema" % p, reader.schema == SCHEMA)
@@ -298,7 +298,7 @@ def streams():
         check("and can be computed with", abs(total - float(np.sum(n / 3))) < 1e-6 * total)
         del last
         check("which is unmapped after it", not mapped(where[p][-1][3]))
-    check("nothing of the partitions is left", library.library_live() == before - PARTITIONS)
+    check("nothing of the partitions is left", host.host_live() == before - PARTITIONS)
 
 
 call("open", PARTITIONS, ROWS)
@@ -308,11 +308,11 @@ for part in batches, columns, back, nulls, refusals, streams:
     except Exception as e:
         check(part.__name__ + " gets to its end", False, "%s: %s" % (type(e).__name__, e))
     gc.collect()
-library.library_close()
+host.host_close()
 check(
     "no allocation of the library is left",
-    library.library_live() == 0,
-    "%d are left" % library.library_live(),
+    host.host_live() == 0,
+    "%d are left" % host.host_live(),
 )
 print("1..%d" % tests)
 sys.exit(failures > 0)
