@@ -7,7 +7,10 @@ MPI_LOG_DRIVER = $(TAP_DRIVER)
 SH_LOG_DRIVER = $(TAP_DRIVER)
 MPI_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/run_mpi.sh
 SH_LOG_COMPILER = $(SHELL)
+# Each test has a TMPDIR of its own: Open MPI's launchers share a folder in it, which one removes while
+# another one makes it. What a test leaves there goes with it.
 AM_TESTS_ENVIRONMENT = . $(top_srcdir)/build-aux/mpi-env.sh; \
+  TMPDIR=`mktemp -d "$${TMPDIR:-/tmp}/gp-XXXXXX"` && export TMPDIR && trap 'rm -rf "$$TMPDIR"' 0; \
   top_srcdir='$(top_srcdir)'; top_builddir='$(top_builddir)'; CC='$(CC)'; NM='$(NM)'; \
   MPIEXEC='$(MPIEXEC)'; HDF5_CFLAGS='$(HDF5_CFLAGS)'; MPI_CFLAGS='$(MPI_CFLAGS)'; AWK='$(AWK)'; \
   export top_srcdir top_builddir CC NM MPIEXEC HDF5_CFLAGS MPI_CFLAGS AWK;
