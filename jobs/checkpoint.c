@@ -115,6 +115,7 @@ job_mark job_checkpoint_mark(rdd_comm *comm, const als_model *model, const als_p
   hash = mix_real(hash, params->reg_exponent);
   hash = mix_real(hash, params->min_ridge);
   hash = rdd_mix64_2(hash, (uint64_t)params->solver);
+  hash = rdd_mix64_2(hash, (uint64_t)params->precision);
   if (params->solver == ALS_CG) hash = rdd_mix64_2(hash, (uint64_t)params->cg_steps);
   if (params->solver == ALS_SUBSPACE) hash = rdd_mix64_2(hash, (uint64_t)params->block);
   hash = rdd_mix64_2(hash, params->nonnegative);

@@ -60,6 +60,9 @@ static rdd_status check_together(const job_args *args, const als_params *p, rdd_
   if (p->nonnegative && p->update_bias)
     return rdd_set(err, RDD_EUSAGE,
                    "--nonnegative does not go with --update-bias: biases have either sign");
+  if (p->precision == ALS_SINGLE && (p->nonnegative || p->solver == ALS_SUBSPACE))
+    return rdd_set(err, RDD_EUSAGE, "--precision single does not go with %s",
+                   p->nonnegative ? "--nonnegative" : "--solver subspace");
   return RDD_OK;
 }
 
@@ -73,6 +76,7 @@ rdd_status job_params_read(const job_args *args, als_params *out, rdd_err *err) 
   p.reg[ALS_ITEMS] = real_or(args, "reg-item", "reg-param");
   p.min_ridge = job_real(args, "min-ridge");
   p.solver = read_solver(args);
+  p.precision = strcmp(job_string(args, "precision"), "single") ? ALS_DOUBLE : ALS_SINGLE;
   p.cg_steps = (int)job_int(args, "cg-steps");
   p.block = (int)job_int(args, "subspace-block");
   p.nonnegative = job_flag(args, "nonnegative");

@@ -22,6 +22,7 @@ const job_param_name job_param_names[JOB_PARAM_NAMES] = {
     {"bias_reg", "bias-reg", JOB_PARAM_REAL},
     {"update_bias", "update-bias", JOB_PARAM_INT},
     {"solver", "solver", JOB_PARAM_TEXT},
+    {"precision", "precision", JOB_PARAM_TEXT},
     {"cg_steps", "cg-steps", JOB_PARAM_INT},
     {"subspace_block", "subspace-block", JOB_PARAM_INT},
     {"final_exact", "final-exact", JOB_PARAM_INT},
@@ -55,6 +56,7 @@ rdd_status job_params_save(hid_t file, const als_params *p, const job_start *sta
       {p->bias, .real = p->bias_reg},
       {true, .number = p->update_bias},
       {true, .text = solver_name[p->solver]},
+      {true, .text = p->precision == ALS_SINGLE ? "single" : "double"},
       {p->solver == ALS_CG, .number = p->cg_steps},
       {p->solver == ALS_SUBSPACE, .number = p->block},
       {true, .number = p->final_exact},
@@ -106,6 +108,7 @@ static bool get_solver(hid_t file, als_solver *out) {
 rdd_status job_params_load(hid_t file, const char *path, als_params *out, rdd_err *err) {
   als_params p = als_params_default();
   bool implicit = false;
+  char precision[16];
   rdd_err why;
   p.rank = 0;
   get_int(file, "rank", &p.rank);
@@ -125,6 +128,10 @@ rdd_status job_params_load(hid_t file, const char *path, als_params *out, rdd_er
   get_bool(file, "bias", &p.bias);
   get_real(file, "bias_reg", &p.bias_reg);
   get_bool(file, "update_bias", &p.update_bias);
+  p.precision = job_h5_get_string(file, "precision", precision, sizeof precision) &&
+                        !strcmp(precision, "single")
+                    ? ALS_SINGLE
+                    : ALS_DOUBLE;
   get_int(file, "cg_steps", &p.cg_steps);
   get_int(file, "subspace_block", &p.block);
   get_bool(file, "final_exact", &p.final_exact);

@@ -22,6 +22,9 @@ enum { ALS_MAX_RANK = 4096 };
 
 typedef enum als_solver { ALS_CHOLESKY, ALS_CG, ALS_SUBSPACE } als_solver;
 
+/* Of the sums and solutions of a row; ratings and factors are float always. */
+typedef enum als_precision { ALS_DOUBLE, ALS_SINGLE } als_precision;
+
 typedef struct als_params {
   int rank;     /* k, 1 to ALS_MAX_RANK */
   int max_iter; /* >= 0 */
@@ -30,6 +33,7 @@ typedef struct als_params {
   double reg_exponent; /* >= 0; 1: times the count, as Spark; 0: the same for all rows */
   double min_ridge;    /* >= 0 */
   als_solver solver;
+  als_precision precision; /* ALS_SINGLE: with ALS_CHOLESKY and ALS_CG, and not with nonnegative */
   int cg_steps;     /* of ALS_CG, >= 1 */
   int block;        /* unknowns that ALS_SUBSPACE takes at a time, >= 1 */
   bool nonnegative; /* factors >= 0, exactly; with ALS_CHOLESKY alone */

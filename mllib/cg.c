@@ -8,15 +8,16 @@
 #include <string.h>
 
 enum {
+  PANEL_ROWS = 64,
   KEPT_PANELS = 8
 }; /* gathered once for all steps; those of a longer row are gathered each time */
 
 static const double small_enough = 1e-20; /* |residual|^2, of |b|^2 */
 
 typedef struct cg {
-  double *panel; /* [KEPT_PANELS + 1][ALS_PANEL_ROWS][width]; the last is for what is not kept */
-  double *c;     /* [KEPT_PANELS + 1][ALS_PANEL_ROWS] weights of their rows */
-  double *along; /* [ALS_PANEL_ROWS] */
+  double *panel; /* [KEPT_PANELS + 1][PANEL_ROWS][width]; the last is for what is not kept */
+  double *c;     /* [KEPT_PANELS + 1][PANEL_ROWS] weights of their rows */
+  double *along; /* [PANEL_ROWS] */
   double *b, *r, *p, *q; /* [width] */
 } cg;
 
@@ -30,11 +31,11 @@ static void close_cg(void *scratch) {
 }
 
 static rdd_status open_cg(const als_system *system, void **scratch_out, rdd_err *err) {
-  size_t w = (size_t)system->width, rows = (KEPT_PANELS + 1) * ALS_PANEL_ROWS;
+  size_t w = (size_t)system->width, rows = (KEPT_PANELS + 1) * PANEL_ROWS;
   cg *g = rdd_calloc(1, sizeof *g);
   if (!g) return rdd_set(err, RDD_ENOMEM, "out of memory for a solver");
   g->panel = rdd_alloc(rows * w, sizeof *g->panel);
-  g->c = rdd_alloc(rows + ALS_PANEL_ROWS, sizeof *g->c);
+  g->c = rdd_alloc(rows + PANEL_ROWS, sizeof *g->c);
   g->b = rdd_alloc(4 * w, sizeof *g->b);
   if (!g->panel || !g->c || !g->b) {
     close_cg(g);
@@ -56,13 +57,13 @@ static size_t place_of(int64_t i) {
 /* Gather panel i of a row; returns its rows. */
 static int gather(cg *g, const als_system *s, const als_row *row, int64_t i) {
   size_t w = (size_t)s->width;
-  int64_t left = row->n - i * ALS_PANEL_ROWS;
-  int m = (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
-  const als_entry *entry = row->entry + i * ALS_PANEL_ROWS;
-  double *panel = g->panel + place_of(i) * ALS_PANEL_ROWS * w;
-  double *c = g->c + place_of(i) * ALS_PANEL_ROWS;
+  int64_t left = row->n - i * PANEL_ROWS;
+  int m = (int)(left < PANEL_ROWS ? left : PANEL_ROWS);
+  const als_entry *entry = row->entry + i * PANEL_ROWS;
+  double *panel = g->panel + place_of(i) * PANEL_ROWS * w;
+  double *c = g->c + place_of(i) * PANEL_ROWS;
   for (int e = 0; e < m; e++) {
-    if (e + ALS_PREFETCH_AHEAD < left) als_prefetch(s, &entry[e + ALS_PREFETCH_AHEAD]);
+    if (e + 4 < left) als_prefetch(s, &entry[e + 4]);
     als_gather(s, &entry[e], panel + (size_t)e * w);
     c[e] = als_system_term(s, &entry[e]).c;
   }
@@ -74,11 +75,11 @@ static void start_row(cg *g, const als_system *s, als_row *row) {
   size_t w = (size_t)s->width;
   memset(g->b, 0, w * sizeof *g->b);
   row->p = 0;
-  for (int64_t i = 0; i * ALS_PANEL_ROWS < row->n; i++) {
+  for (int64_t i = 0; i * PANEL_ROWS < row->n; i++) {
     int m = gather(g, s, row, i);
-    const double *panel = g->panel + place_of(i) * ALS_PANEL_ROWS * w;
+    const double *panel = g->panel + place_of(i) * PANEL_ROWS * w;
     for (int e = 0; e < m; e++) {
-      als_term term = als_system_term(s, row->entry + i * ALS_PANEL_ROWS + e);
+      als_term term = als_system_term(s, row->entry + i * PANEL_ROWS + e);
       g->along[e] = term.t;
       row->p += term.p;
     }
@@ -92,12 +93,12 @@ static void multiply(cg *g, const als_system *s, const als_row *row, const doubl
   int w = s->width;
   for (int j = 0; j < w; j++) out[j] = row->ridge * v[j];
   if (s->gram) cblas_dgemv(CblasRowMajor, CblasNoTrans, w, w, 1, s->gram, w, v, 1, 1, out, 1);
-  for (int64_t i = 0; i * ALS_PANEL_ROWS < row->n; i++) {
-    int64_t left = row->n - i * ALS_PANEL_ROWS;
-    int m = i < KEPT_PANELS ? (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS)
+  for (int64_t i = 0; i * PANEL_ROWS < row->n; i++) {
+    int64_t left = row->n - i * PANEL_ROWS;
+    int m = i < KEPT_PANELS ? (int)(left < PANEL_ROWS ? left : PANEL_ROWS)
                             : gather(g, s, row, i);
-    const double *panel = g->panel + place_of(i) * ALS_PANEL_ROWS * (size_t)w;
-    const double *c = g->c + place_of(i) * ALS_PANEL_ROWS;
+    const double *panel = g->panel + place_of(i) * PANEL_ROWS * (size_t)w;
+    const double *c = g->c + place_of(i) * PANEL_ROWS;
     cblas_dgemv(CblasRowMajor, CblasNoTrans, m, w, 1, panel, w, v, 1, 0, g->along, 1);
     for (int e = 0; e < m; e++) g->along[e] *= c[e];
     cblas_dgemv(CblasRowMajor, CblasTrans, m, w, 1, panel, w, g->along, 1, 1, out, 1);

@@ -1,37 +1,173 @@
-/* The exact solver: normal equations and a Cholesky factorisation, row by row. */
-#include "mllib/normal.h"
+/* The exact solver: normal equations and a Cholesky factorisation.
+ *
+ * Rows are built one by one and solved in groups, side by side (kernels_impl.h). A row with fewer ratings
+ * than unknowns has a smaller problem that is just as exact, of one unknown for each rating:
+ *
+ *   x = F' z      (F F' + ridge I) z = t        F: the row's factors, a line for each of its c ratings
+ *
+ * which takes c^2 k + c^3 / 3 flops instead of c k^2 + k^3 / 3. It wants weights of 1 and no Gram matrix,
+ * which explicit ratings have, and a ridge. */
+#include "mllib/kernels_impl.h"
 #include "rdd/memory.h"
 
+#include <string.h>
+
+enum { GROUP_BYTES = 3 << 18 };
+
+typedef struct cholesky {
+  const als_kernels *kernels;
+  int w;     /* unknowns, padded */
+  int dual;  /* rows with at most so many ratings are solved the small way */
+  int group; /* systems that are solved together: as many as stay in the L2 cache */
+  int n;     /* in the group */
+  als_row *row[ALS_GROUP];
+  als_fetch fetch;
+  char *a;      /* [group][w][w] reals */
+  char *b;      /* [group][w] reals; right-hand sides, then solutions */
+  double *kept; /* [group + 1][w] right-hand sides */
+  char *panel;  /* [ALS_PANEL_ROWS or dual][w] reals */
+  char *turned; /* [w][dual] reals */
+  char *small;  /* [dual + 1][dual] reals: a small system and its right-hand side */
+  char *right;  /* [w] reals */
+  char *gram;   /* [w][w] reals, or NULL */
+  void *scratch;
+} cholesky;
+
 static void close_cholesky(void *scratch) {
-  als_normal *ne = scratch;
-  if (ne) als_normal_reset(ne);
-  rdd_free(ne);
+  cholesky *q = scratch;
+  if (!q) return;
+  rdd_free(q->a);
+  rdd_free(q->b);
+  rdd_free(q->kept);
+  rdd_free(q->panel);
+  rdd_free(q->turned);
+  rdd_free(q->small);
+  rdd_free(q->right);
+  rdd_free(q->gram);
+  rdd_free(q->scratch);
+  rdd_free(q);
 }
 
-static rdd_status open_cholesky(const als_system *system, void **scratch_out, rdd_err *err) {
-  als_normal *ne = rdd_calloc(1, sizeof *ne);
-  if (!ne) return rdd_set(err, RDD_ENOMEM, "out of memory for a solver");
-  rdd_status st = als_normal_init(ne, system->width, err);
-  if (st)
-    rdd_free(ne);
-  else
-    *scratch_out = ne;
-  return st;
+static void plan(cholesky *q, const als_system *s) {
+  q->kernels = als_kernels_get(s->precision);
+  q->w = als_kernels_width(s->width);
+  size_t bytes = (size_t)q->w * (size_t)q->w * q->kernels->size;
+  q->group = (int)(GROUP_BYTES / bytes);
+  if (q->group < 1) q->group = 1;
+  if (q->group > q->kernels->lanes) q->group = q->kernels->lanes;
+  if (s->loss.mode == ALS_EXPLICIT && !s->gram) q->dual = s->width * 7 / 8;
+  if (q->dual > ALS_DUAL_ROWS) q->dual = ALS_DUAL_ROWS;
 }
 
-/* A x = b, so that x'A x is x'b and costs nothing. */
-static void solve_cholesky(void *scratch, const als_system *system, als_row *rows, int n) {
-  als_normal *ne = scratch;
-  for (als_row *row = rows; row < rows + n; row++) {
-    als_normal_clear(ne, system);
-    als_normal_add(ne, system, row->entry, row->n);
-    row->singular = als_normal_solve(ne, row->ridge, row->x) != 0;
-    if (row->singular) continue;
-    row->p = ne->p;
-    row->x_b = 0;
-    for (int j = 0; j < system->width; j++) row->x_b += row->x[j] * ne->b[j];
-    row->x_a_x = row->x_b;
+static rdd_status open_cholesky(const als_system *s, void **scratch_out, rdd_err *err) {
+  cholesky *q = rdd_calloc(1, sizeof *q);
+  if (!q) return rdd_set(err, RDD_ENOMEM, "out of memory for a solver");
+  plan(q, s);
+  q->fetch.system = s;
+  size_t w = (size_t)q->w, group = (size_t)q->group, size = q->kernels->size;
+  size_t dual = (size_t)als_kernels_width(q->dual);
+  size_t lines = (size_t)(q->dual > ALS_PANEL_ROWS ? q->dual : ALS_PANEL_ROWS);
+  q->a = rdd_alloc(group * w * w, size);
+  q->b = rdd_alloc(group * w, size);
+  q->kept = rdd_alloc((group + 1) * w, sizeof *q->kept);
+  q->panel = rdd_calloc(lines * w, size); /* padding stays 0 */
+  q->scratch = rdd_alloc(als_kernels_scratch(q->kernels, q->w), 1);
+  q->turned = rdd_alloc(w * dual, size);
+  q->small = rdd_alloc((dual + 1) * dual, size);
+  q->right = rdd_alloc(w, size);
+  if (s->gram) q->gram = rdd_calloc(w * w, size);
+  if (!q->a || !q->b || !q->kept || !q->panel || !q->turned || !q->small || !q->right ||
+      !q->scratch || (s->gram && !q->gram)) {
+    close_cholesky(q);
+    return rdd_set(err, RDD_ENOMEM, "out of memory for normal equations of %d unknowns", s->width);
   }
+  for (size_t i = 0, n = (size_t)s->width; s->gram && i < n; i++)
+    q->kernels->from_double(s->gram + i * n, q->gram + i * w * size, s->width);
+  *scratch_out = q;
+  return RDD_OK;
+}
+
+/* The system of a row, at place i of the group. */
+static void build(cholesky *q, const als_system *s, als_row *row, int i) {
+  size_t w = (size_t)q->w, size = q->kernels->size;
+  char *a = q->a + (size_t)i * w * w * size, *b = q->b + (size_t)i * w * size;
+  if (q->gram)
+    memcpy(a, q->gram, w * w * size);
+  else
+    memset(a, 0, w * w * size);
+  memset(b, 0, w * size);
+  row->p = 0;
+  for (int64_t done = 0; done < row->n; done += ALS_PANEL_ROWS) {
+    int64_t left = row->n - done;
+    int m = (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
+    q->kernels->gather(s, row->entry + done, m, q->panel, q->w, b, &row->p);
+    als_fetch_next(&q->fetch, row->entry + done + m, left - m + row->ahead);
+    q->kernels->update(q->panel, m, q->w, a, &q->fetch);
+  }
+  q->kernels->add_ridge(a, q->w, s->width, row->ridge);
+  q->kernels->to_double(b, q->kept + (size_t)i * w, s->width);
+}
+
+/* x of a row, and what follows from it: A x = b, so that x'A x is x'b. */
+static void finish(const cholesky *q, const als_system *s, als_row *row, const char *x,
+                   const double *b) {
+  q->kernels->to_double(x, row->x, s->width);
+  row->x_b = row->x_a_x = als_dot(row->x, b, s->width);
+}
+
+static void solve_group(cholesky *q, const als_system *s) {
+  size_t w = (size_t)q->w, size = q->kernels->size;
+  void *a[ALS_GROUP], *b[ALS_GROUP];
+  int info[ALS_GROUP];
+  if (q->n == 0) return;
+  for (int i = 0; i < q->n; i++) {
+    a[i] = q->a + (size_t)i * w * w * size;
+    b[i] = q->b + (size_t)i * w * size;
+  }
+  q->kernels->solve(q->n, a, b, q->w, q->scratch, info);
+  for (int i = 0; i < q->n; i++) {
+    q->row[i]->singular = info[i] != 0;
+    if (!info[i]) finish(q, s, q->row[i], b[i], q->kept + (size_t)i * w);
+  }
+  q->n = 0;
+}
+
+/* A row with few ratings. */
+static void solve_dual(cholesky *q, const als_system *s, als_row *row) {
+  const als_kernels *kernels = q->kernels;
+  int m = (int)row->n, padded = als_kernels_width(m), info;
+  double t[ALS_DUAL_ROWS], *b = q->kept + (size_t)q->group * (size_t)q->w;
+  void *a = q->small, *z = q->small + (size_t)padded * (size_t)padded * kernels->size;
+  memset(q->right, 0, (size_t)q->w * kernels->size);
+  row->p = 0;
+  kernels->gather(s, row->entry, m, q->panel, q->w, q->right, &row->p);
+  kernels->to_double(q->right, b, s->width);
+  kernels->transpose(q->panel, m, q->w, q->turned, padded);
+  memset(a, 0, (size_t)padded * ((size_t)padded + 1) * kernels->size); /* and z */
+  als_fetch_next(&q->fetch, row->entry + m, row->ahead);
+  kernels->update(q->turned, s->width, padded, a, &q->fetch);
+  kernels->add_ridge(a, padded, m, row->ridge);
+  for (int e = 0; e < m; e++) t[e] = als_system_term(s, &row->entry[e]).t;
+  kernels->from_double(t, z, m);
+  kernels->solve(1, &a, &z, padded, q->scratch, &info);
+  row->singular = info != 0;
+  if (info) return;
+  kernels->combine(q->panel, m, q->w, z, q->right);
+  finish(q, s, row, q->right, b);
+}
+
+static void solve_cholesky(void *scratch, const als_system *system, als_row *rows, int n) {
+  cholesky *q = scratch;
+  for (als_row *row = rows; row < rows + n; row++) {
+    if (row->n <= q->dual && row->ridge > 0) {
+      solve_dual(q, system, row);
+      continue;
+    }
+    build(q, system, row, q->n);
+    q->row[q->n++] = row;
+    if (q->n == q->group) solve_group(q, system);
+  }
+  solve_group(q, system);
 }
 
 const als_solver_kind als_cholesky = {open_cholesky, solve_cholesky, close_cholesky};

@@ -105,8 +105,8 @@ static rdd_status solve_nonnegative(explanation *e, rdd_err *err) {
 
 /* Leave an unknown out of the equations: it becomes 0, whatever the others are. */
 static void leave_out(als_normal *ne, double ridge, int unknown) {
-  size_t w = (size_t)ne->width, j = (size_t)unknown;
-  for (size_t i = 0; i < w; i++) ne->a[j * w + i] = ne->a[i * w + j] = 0;
+  size_t w = (size_t)ne->w, j = (size_t)unknown;
+  for (size_t i = 0; i < (size_t)ne->width; i++) ne->a[j * w + i] = ne->a[i * w + j] = 0;
   ne->a[j * w + j] = 1 - ridge;
   ne->b[j] = 0;
 }

@@ -108,14 +108,9 @@ static void load_row(const half_step *h, int64_t row, double *x) {
   if (h->bias) x[h->system.k] = h->bias[row];
 }
 
-double als_form(const double *matrix, const double *x, int n) {
+double als_form(const double *matrix, int stride, const double *x, int n) {
   double sum = 0;
-  for (int i = 0; i < n; i++) {
-    const double *restrict row = matrix + (size_t)i * (size_t)n;
-    double along = 0;
-    for (int j = 0; j < n; j++) along += row[j] * x[j];
-    sum += along * x[i];
-  }
+  for (int i = 0; i < n; i++) sum += als_dot(matrix + (size_t)i * (size_t)stride, x, n) * x[i];
   return sum;
 }
 
@@ -124,8 +119,7 @@ static void solve_batch(half_step *h, worker *w, double sum[SUMS]) {
   h->solver->solve(w->scratch, &h->system, w->batch, w->rows);
   for (int i = 0; i < w->rows; i++) {
     const als_row *row = &w->batch[i];
-    double norm = 0;
-    for (int j = 0; j < h->system.width; j++) norm += row->x[j] * row->x[j];
+    double norm = als_dot(row->x, row->x, h->system.width);
     if (row->singular || !isfinite((float)sqrt(norm))) {
       if (w->at[i] < w->failed_row) {
         w->failed_row = w->at[i];
@@ -134,7 +128,7 @@ static void solve_batch(half_step *h, worker *w, double sum[SUMS]) {
       continue;
     }
     store_row(h, w->at[i], row->x);
-    double pairs = h->gram ? als_form(h->gram, row->x, h->system.width) : 0;
+    double pairs = h->gram ? als_form(h->gram, h->system.width, row->x, h->system.width) : 0;
     double data = row->p - 2 * row->x_b + row->x_a_x - row->ridge * norm - pairs;
     /* rounding can take an exact fit below zero */
     sum[SUM_RATINGS] += data > 0 || h->system.loss.mode == ALS_IMPLICIT ? data : 0;
@@ -153,7 +147,10 @@ static void add_row(half_step *h, worker *w, int64_t at, double sum[SUMS]) {
     return;
   }
   als_row *row = &w->batch[w->rows];
-  *row = (als_row){.entry = side->entry + begin, .n = n, .ridge = ridge};
+  *row = (als_row){.entry = side->entry + begin,
+                   .n = n,
+                   .ahead = side->start[side->rows] - begin - n,
+                   .ridge = ridge};
   row->x = w->x + (size_t)w->rows * (size_t)h->system.width;
   load_row(h, at, row->x);
   w->at[w->rows++] = at;
@@ -215,6 +212,7 @@ static rdd_status prepare(half_step *h, rdd_comm *comm, const als_model *model, 
                            .factors = rdd_table_data(other->factors),
                            .bias = params->update_bias ? rdd_table_data(other->bias) : NULL,
                            .mean = params->update_bias ? model->mean : 0,
+                           .precision = params->precision,
                            .cg_steps = params->cg_steps,
                            .block = params->block};
   for (int64_t r = 0; r < h->ratings->rows; r++) {

@@ -17,6 +17,8 @@ noinst_LIBRARIES += %D%/libmllib.a
   %D%/heap_impl.h \
   %D%/id_map.c \
   %D%/ids.c %D%/ids.h %D%/ids_impl.h \
+  %D%/kernels.c %D%/kernels.inc %D%/kernels_impl.h %D%/kernels_kinds_impl.h \
+  %D%/kernels_avx2.c %D%/kernels_avx512.c %D%/kernels_portable.c \
   %D%/loss.h \
   %D%/metrics.c %D%/metrics.h \
   %D%/model.c %D%/model.h \

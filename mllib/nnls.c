@@ -74,10 +74,10 @@ static rdd_status open_nnls(const als_system *system, void **scratch_out, rdd_er
 /* Solve the equations of the free unknowns into s. False where they are singular, or as good as that: an
  * unknown of which the others leave less than rounding. */
 static bool solve_free(nnls *q) {
-  size_t w = (size_t)q->ne.width;
+  size_t w = (size_t)q->ne.w;
   const int one = 1;
   int info, n = 0;
-  for (int j = 0; j < (int)w; j++)
+  for (int j = 0; j < q->ne.width; j++)
     if (q->is_free[j]) q->free_at[n++] = j;
   q->n_free = n;
   if (n == 0) return true;
@@ -127,10 +127,10 @@ static int most_pulled(nnls *q, const double *x) {
   int w = q->ne.width, best = -1;
   double sum = 0, diagonal = 0, pull = 0;
   memcpy(q->pull, q->ne.b, (size_t)w * sizeof *q->pull);
-  cblas_dgemv(CblasRowMajor, CblasNoTrans, w, w, -1, q->ne.a, w, x, 1, 1, q->pull, 1);
+  cblas_dgemv(CblasRowMajor, CblasNoTrans, w, w, -1, q->ne.a, q->ne.w, x, 1, 1, q->pull, 1);
   for (int j = 0; j < w; j++) {
     sum += x[j];
-    diagonal = fmax(diagonal, q->ne.a[(size_t)j * (size_t)w + (size_t)j]);
+    diagonal = fmax(diagonal, q->ne.a[(size_t)j * (size_t)(q->ne.w + 1)]);
     pull = fmax(pull, fabs(q->ne.b[j]));
   }
   double least = 4 * w * DBL_EPSILON * (pull + diagonal * sum); /* no entry exceeds the diagonal */
@@ -168,7 +168,7 @@ static bool set_free(nnls *q, int j, double *x) {
 static bool minimise(nnls *q, double *x) {
   int w = q->ne.width;
   for (int j = 0; j < w; j++)
-    if (!(q->ne.a[(size_t)j * (size_t)w + (size_t)j] >= 0) || !isfinite(q->ne.b[j])) return false;
+    if (!(q->ne.a[(size_t)j * (size_t)(q->ne.w + 1)] >= 0) || !isfinite(q->ne.b[j])) return false;
   start_from(q, x);
   memset(q->barred, 0, (size_t)w * sizeof *q->barred);
   /* many more turns than any real problem takes; rounding could go round for ever */
@@ -183,8 +183,8 @@ static bool minimise(nnls *q, double *x) {
 
 /* Both triangles, and the ridge. */
 static void complete(als_normal *ne, double ridge) {
-  size_t w = (size_t)ne->width;
-  for (size_t i = 0; i < w; i++) {
+  size_t w = (size_t)ne->w;
+  for (size_t i = 0; i < (size_t)ne->width; i++) {
     ne->a[i * w + i] += ridge;
     for (size_t j = 0; j < i; j++) ne->a[i * w + j] = ne->a[j * w + i];
   }
@@ -194,7 +194,8 @@ rdd_status als_nnls_solve(const double *matrix, const double *b, int n, double r
                           rdd_err *err) {
   nnls *q = new_nnls(n, err);
   if (!q) return RDD_ENOMEM;
-  memcpy(q->ne.a, matrix, (size_t)n * (size_t)n * sizeof *matrix);
+  for (size_t i = 0; i < (size_t)n; i++)
+    memcpy(q->ne.a + i * (size_t)q->ne.w, matrix + i * (size_t)n, (size_t)n * sizeof *matrix);
   memcpy(q->ne.b, b, (size_t)n * sizeof *b);
   complete(&q->ne, ridge);
   bool found = minimise(q, x);
@@ -216,7 +217,7 @@ static void solve_nnls(void *scratch, const als_system *system, als_row *rows, i
     if (row->singular) continue;
     row->p = q->ne.p;
     row->x_b = cblas_ddot(system->width, row->x, 1, q->ne.b, 1);
-    row->x_a_x = als_form(q->ne.a, row->x, system->width);
+    row->x_a_x = als_form(q->ne.a, q->ne.w, row->x, system->width);
   }
 }
 

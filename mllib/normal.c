@@ -3,22 +3,16 @@
 
 #include "rdd/memory.h"
 
-#include <cblas.h>
 #include <string.h>
 
-/* LAPACK by its Fortran names; Debian's OpenBLAS has no C interface to it. */
-extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info,
-                    size_t uplo_length);
-extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a,
-                    const int *lda, double *b, const int *ldb, int *info, size_t uplo_length);
-
 rdd_status als_normal_init(als_normal *ne, int width, rdd_err *err) {
-  size_t w = (size_t)width;
-  als_normal made = {.width = width};
-  made.a = rdd_calloc(w * w, sizeof(double));
-  made.b = rdd_calloc(w, sizeof(double));
-  made.panel = rdd_alloc(ALS_PANEL_ROWS * w, sizeof(double));
-  if (!made.a || !made.b || !made.panel) {
+  size_t w = (size_t)als_kernels_width(width);
+  als_normal made = {.kernels = als_kernels_get(ALS_DOUBLE), .width = width, .w = (int)w};
+  made.a = rdd_calloc(w * w, sizeof *made.a);
+  made.b = rdd_calloc(w, sizeof *made.b);
+  made.panel = rdd_calloc(ALS_PANEL_ROWS * w, sizeof *made.panel); /* padding stays 0 */
+  made.scratch = rdd_alloc(als_kernels_scratch(made.kernels, (int)w), 1);
+  if (!made.a || !made.b || !made.panel || !made.scratch) {
     als_normal_reset(&made);
     return rdd_set(err, RDD_ENOMEM, "out of memory for normal equations of %d unknowns", width);
   }
@@ -30,54 +24,33 @@ void als_normal_reset(als_normal *ne) {
   rdd_free(ne->a);
   rdd_free(ne->b);
   rdd_free(ne->panel);
+  rdd_free(ne->scratch);
   *ne = (als_normal){0};
 }
 
 void als_normal_clear(als_normal *ne, const als_system *system) {
-  size_t w = (size_t)ne->width;
-  if (system->gram)
-    memcpy(ne->a, system->gram, w * w * sizeof(double));
-  else
-    memset(ne->a, 0, w * w * sizeof(double));
-  memset(ne->b, 0, w * sizeof(double));
+  size_t w = (size_t)ne->w, width = (size_t)ne->width;
+  memset(ne->a, 0, w * w * sizeof *ne->a);
+  for (size_t i = 0; system->gram && i < width; i++)
+    memcpy(ne->a + i * w, system->gram + i * width, width * sizeof *ne->a);
+  memset(ne->b, 0, w * sizeof *ne->b);
   ne->p = 0;
-}
-
-/* Fill m rows of the panel, each times the root of its weight, and add to b. */
-static void gather(als_normal *ne, const als_system *s, const als_entry *entry, int m,
-                   int64_t ahead) {
-  int w = ne->width;
-  double *restrict b = ne->b;
-  for (int i = 0; i < m; i++) {
-    double *restrict row = ne->panel + (size_t)i * (size_t)w;
-    als_term term = als_system_term(s, &entry[i]);
-    if (i + ALS_PREFETCH_AHEAD < ahead) als_prefetch(s, &entry[i + ALS_PREFETCH_AHEAD]);
-    als_gather(s, &entry[i], row);
-    for (int j = 0; j < w; j++) b[j] += term.t * row[j];
-    ne->p += term.p;
-    if (term.c == 1) continue;
-    double root = sqrt(term.c);
-    for (int j = 0; j < w; j++) row[j] *= root;
-  }
 }
 
 void als_normal_add(als_normal *ne, const als_system *system, const als_entry *entry, int64_t n) {
   for (int64_t done = 0; done < n; done += ALS_PANEL_ROWS) {
-    int m = (int)(n - done < ALS_PANEL_ROWS ? n - done : ALS_PANEL_ROWS);
-    gather(ne, system, entry + done, m, n - done);
-    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, ne->width, m, 1, ne->panel, ne->width, 1,
-                ne->a, ne->width);
+    int64_t left = n - done;
+    int m = (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
+    ne->kernels->gather(system, entry + done, m, ne->panel, ne->w, ne->b, &ne->p);
+    ne->kernels->update(ne->panel, m, ne->w, ne->a, NULL);
   }
 }
 
 int als_normal_solve(als_normal *ne, double ridge, double *x_out) {
-  const int one = 1, w = ne->width;
+  void *a = ne->a, *b = ne->b;
   int info;
-  for (int j = 0; j < w; j++) ne->a[(size_t)j * (size_t)w + (size_t)j] += ridge;
-  /* a row-major upper triangle is a column-major lower one */
-  dpotrf_("L", &w, ne->a, &w, &info, 1);
-  if (info != 0) return info;
-  memcpy(x_out, ne->b, (size_t)w * sizeof *x_out);
-  dpotrs_("L", &w, &one, ne->a, &w, x_out, &w, &info, 1);
+  ne->kernels->add_ridge(a, ne->w, ne->width, ridge);
+  ne->kernels->solve(1, &a, &b, ne->w, ne->scratch, &info);
+  if (info == 0) memcpy(x_out, ne->b, (size_t)ne->width * sizeof *x_out);
   return info;
 }

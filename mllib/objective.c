@@ -34,7 +34,7 @@ static void add_row(const pass *p, int side, int64_t at, double *x, double sum[S
   sum[SUM_REG] += ridge * norm;
   if (side != ALS_USERS) return;
   for (int j = 0; p->gram && j < k; j++) x[j] = f[j];
-  if (p->gram) sum[SUM_PAIRS] += als_form(p->gram, x, k);
+  if (p->gram) sum[SUM_PAIRS] += als_form(p->gram, k, x, k);
   for (; entry < end; entry++) {
     const float *g = als_model_row(p->model, !side, entry->column);
     double r = entry->value, s = bias;

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ALS_BATCH_ROWS = 64, ALS_PANEL_ROWS = 64, ALS_PREFETCH_AHEAD = 4 };
+enum { ALS_BATCH_ROWS = 64 };
 
 /* What all rows of a half-step share. Borrowed. */
 typedef struct als_system {
@@ -30,6 +30,7 @@ typedef struct als_system {
   const double *gram;   /* [width][width] w G, both triangles; NULL where w is 0 */
   const float *bias;    /* [columns] biases of the other side, taken off the ratings; or NULL */
   double mean;          /* taken off, too, where there are biases; else 0 */
+  als_precision precision;
   int64_t longest;      /* ratings of this rank's longest row */
   int cg_steps;         /* of CG */
   int block;            /* unknowns that the subspace solver takes at a time */
@@ -38,6 +39,7 @@ typedef struct als_system {
 typedef struct als_row {
   const als_entry *entry; /* [n] its ratings; n >= 1 */
   int64_t n;
+  int64_t ahead; /* ratings that follow in memory, of rows that come soon */
   double ridge;
   double *x; /* [width] in: where iterative solvers start; out: the solution */
   /* out, for the loss of the row: data = p - 2 x_b + x_a_x - ridge |x|^2 */
@@ -65,8 +67,18 @@ extern const als_solver_kind
 bool als_row_ridge(const als_params *params, int side, int64_t columns, const als_entry *entry,
                    int64_t n, double *ridge_out);
 
-/* x' matrix x for a symmetric matrix[n][n], both triangles. */
-double als_form(const double *matrix, const double *x, int n);
+/* x'y, in eight strands, so that no addition waits for the one before. */
+static inline double als_dot(const double *x, const double *y, int n) {
+  double s[8] = {0};
+  int j = 0;
+  for (; j + 8 <= n; j += 8)
+    for (int l = 0; l < 8; l++) s[l] += x[j + l] * y[j + l];
+  for (; j < n; j++) s[j % 8] += x[j] * y[j];
+  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+/* x' matrix x for a symmetric matrix[n][stride], both triangles. */
+double als_form(const double *matrix, int stride, const double *x, int n);
 
 /* t of an entry, with mean and bias taken off. (Biases are for explicit ratings only.) */
 static inline als_term als_system_term(const als_system *s, const als_entry *e) {

@@ -14,13 +14,15 @@ extern void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, i
 extern void dpotrs_(const char *uplo, const int *n, const int *nrhs, const double *a,
                     const int *lda, double *b, const int *ldb, int *info, size_t uplo_length);
 
+enum { PANEL_ROWS = 64 };
+
 typedef struct sweep {
   int block;
   double *s;     /* [system->longest] predictions of the row's ratings */
-  double *panel; /* [ALS_PANEL_ROWS][width] */
+  double *panel; /* [PANEL_ROWS][width] */
   double *h;     /* [block][block] */
   double *down;  /* [block] minus the gradient; then the step */
-  double *pull;  /* [ALS_PANEL_ROWS] */
+  double *pull;  /* [PANEL_ROWS] */
   double *gx;    /* [width] w G x */
 } sweep;
 
@@ -43,10 +45,10 @@ static rdd_status open_sweep(const als_system *system, void **scratch_out, rdd_e
   w->block = system->block < system->width ? system->block : system->width;
   size_t b = (size_t)w->block;
   w->s = rdd_alloc((size_t)system->longest, sizeof *w->s);
-  w->panel = rdd_alloc(ALS_PANEL_ROWS * width, sizeof *w->panel);
+  w->panel = rdd_alloc(PANEL_ROWS * width, sizeof *w->panel);
   w->h = rdd_alloc(b * b, sizeof *w->h);
   w->down = rdd_alloc(b, sizeof *w->down);
-  w->pull = rdd_alloc(ALS_PANEL_ROWS, sizeof *w->pull);
+  w->pull = rdd_alloc(PANEL_ROWS, sizeof *w->pull);
   w->gx = rdd_alloc(width, sizeof *w->gx);
   if (!w->s || !w->panel || !w->h || !w->down || !w->pull || !w->gx) {
     close_sweep(w);
@@ -70,13 +72,13 @@ static void gather(const sweep *w, const als_system *s, const als_entry *entry, 
 
 static int panel_rows(const als_row *row, int64_t done) {
   int64_t left = row->n - done;
-  return (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
+  return (int)(left < PANEL_ROWS ? left : PANEL_ROWS);
 }
 
 /* Predictions, and w G x. */
 static void start_row(sweep *w, const als_system *s, const als_row *row) {
   int width = s->width;
-  for (int64_t done = 0; done < row->n; done += ALS_PANEL_ROWS) {
+  for (int64_t done = 0; done < row->n; done += PANEL_ROWS) {
     int m = panel_rows(row, done);
     gather(w, s, row->entry + done, m, 0, width);
     cblas_dgemv(CblasRowMajor, CblasNoTrans, m, width, 1, w->panel, width, row->x, 1, 0,
@@ -99,7 +101,7 @@ static void build_block(sweep *w, const als_system *s, als_row *row, int from, i
     }
     w->down[i] = -w->gx[from + i] - row->ridge * x[i];
   }
-  for (int64_t done = 0; done < row->n; done += ALS_PANEL_ROWS) {
+  for (int64_t done = 0; done < row->n; done += PANEL_ROWS) {
     int m = panel_rows(row, done);
     gather(w, s, row->entry + done, m, from, n);
     for (int e = 0; e < m; e++) {
@@ -118,7 +120,7 @@ static void build_block(sweep *w, const als_system *s, als_row *row, int from, i
 /* Take the step `down`: x, the predictions and w G x follow. */
 static void take_step(sweep *w, const als_system *s, als_row *row, int from, int n) {
   for (int j = 0; j < n; j++) row->x[from + j] += w->down[j];
-  for (int64_t done = 0; done < row->n; done += ALS_PANEL_ROWS) {
+  for (int64_t done = 0; done < row->n; done += PANEL_ROWS) {
     int m = panel_rows(row, done);
     gather(w, s, row->entry + done, m, from, n);
     cblas_dgemv(CblasRowMajor, CblasNoTrans, m, n, 1, w->panel, n, w->down, 1, 1, w->s + done, 1);

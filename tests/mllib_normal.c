@@ -22,18 +22,18 @@ static void sums_are_those_of_the_published_example(void) {
   als_normal_add(&ne, &system, entry, 3);
   TK_NEAR(ne.a[0], 33, 0);
   TK_NEAR(ne.a[1], 42, 0);
-  TK_NEAR(ne.a[3], 54, 0);
+  TK_NEAR(ne.a[ne.w + 1], 54, 0);
   TK_NEAR(ne.b[0], 51, 0);
   TK_NEAR(ne.b[1], 66, 0);
   als_normal_add(&ne, &system, entry + 3, 1);
   TK_NEAR(ne.a[0], 82, 0);
   TK_NEAR(ne.a[1], 98, 0);
-  TK_NEAR(ne.a[3], 118, 0);
+  TK_NEAR(ne.a[ne.w + 1], 118, 0);
   TK_NEAR(ne.b[0], 114, 0);
   TK_NEAR(ne.b[1], 138, 0);
   TK_NEAR(ne.p, 9 + 36 + 36 + 81, 0);
   als_normal_clear(&ne, &system);
-  for (int i = 0; i < 4; i++) TK_CHECK(ne.a[i] == 0);
+  for (int i = 0; i < ne.w * ne.w; i++) TK_CHECK(ne.a[i] == 0);
   TK_CHECK(ne.b[0] == 0 && ne.b[1] == 0 && ne.p == 0);
   als_normal_reset(&ne);
 }
