@@ -1,24 +1,41 @@
-/* Conjugate gradients, a few steps from where the row is: A is never formed. A step multiplies A by one
- * vector, panel by panel of gathered factors, which costs 2 n k + k^2 instead of n k^2 + k^3 / 3 for all.
- * (Takacs, Pilaszy, Tikk 2011.) */
-#include "mllib/normal.h"
+/* Conjugate gradients, a few steps from where the row is: A is never formed (Takacs, Pilaszy, Tikk 2011).
+ *
+ * A step multiplies A = w G + sum c f f' + ridge I by one vector. A row's own factors are gathered once, as
+ * floats, into a panel that stays in the L2 cache for all steps; a pass over it makes both products, f'v and
+ * c (f'v) f, while a line is in registers. G is the same for all rows: so as many rows as their panels leave
+ * room for go through the steps together, and G is read once for all of them. */
+#include "mllib/kernels_impl.h"
 #include "rdd/memory.h"
 
-#include <cblas.h>
+#include <stdbool.h>
 #include <string.h>
 
-enum {
-  PANEL_ROWS = 64,
-  KEPT_PANELS = 8
-}; /* gathered once for all steps; those of a longer row are gathered each time */
+enum { KEPT_BYTES = 1 << 19, MOST_ROWS = 8 };
 
 static const double small_enough = 1e-20; /* |residual|^2, of |b|^2 */
 
+/* One row on its way. */
+typedef struct course {
+  als_row *row;
+  int64_t at, kept; /* its lines in the panel; longer rows gather the others in each pass */
+  char *x, *b, *r, *p, *q;
+  double rr;
+  bool done;
+} course;
+
 typedef struct cg {
-  double *panel; /* [KEPT_PANELS + 1][PANEL_ROWS][width]; the last is for what is not kept */
-  double *c;     /* [KEPT_PANELS + 1][PANEL_ROWS] weights of their rows */
-  double *along; /* [PANEL_ROWS] */
-  double *b, *r, *p, *q; /* [width] */
+  const als_kernels *kernels;
+  int w;        /* unknowns, padded */
+  int most;     /* rows at once */
+  int64_t room; /* lines of the panel */
+  float *panel; /* [room + ALS_PANEL_ROWS][w]; the last ones are for lines that are not kept */
+  char *c;      /* [room + ALS_PANEL_ROWS] reals: weights of the lines */
+  char *gram;   /* [w][w] reals, or NULL */
+  char *state;  /* [5][MOST_ROWS][w] reals: x, b, r, p, q of each row */
+  double *wide; /* [2][w] scratch */
+  course course[MOST_ROWS];
+  int n; /* rows at work */
+  als_fetch fetch;
 } cg;
 
 static void close_cg(void *scratch) {
@@ -26,113 +43,169 @@ static void close_cg(void *scratch) {
   if (!g) return;
   rdd_free(g->panel);
   rdd_free(g->c);
-  rdd_free(g->b);
+  rdd_free(g->gram);
+  rdd_free(g->state);
+  rdd_free(g->wide);
   rdd_free(g);
 }
 
-static rdd_status open_cg(const als_system *system, void **scratch_out, rdd_err *err) {
-  size_t w = (size_t)system->width, rows = (KEPT_PANELS + 1) * PANEL_ROWS;
+static void place_states(cg *g) {
+  size_t bytes = (size_t)g->w * g->kernels->size;
+  for (size_t i = 0; i < MOST_ROWS; i++) {
+    course *c = &g->course[i];
+    char **state[5] = {&c->x, &c->b, &c->r, &c->p, &c->q};
+    for (size_t s = 0; s < 5; s++) *state[s] = g->state + (s * MOST_ROWS + i) * bytes;
+  }
+}
+
+static rdd_status open_cg(const als_system *s, void **scratch_out, rdd_err *err) {
   cg *g = rdd_calloc(1, sizeof *g);
   if (!g) return rdd_set(err, RDD_ENOMEM, "out of memory for a solver");
-  g->panel = rdd_alloc(rows * w, sizeof *g->panel);
-  g->c = rdd_alloc(rows + PANEL_ROWS, sizeof *g->c);
-  g->b = rdd_alloc(4 * w, sizeof *g->b);
-  if (!g->panel || !g->c || !g->b) {
+  g->kernels = als_kernels_get(s->precision);
+  g->w = als_kernels_width(s->width);
+  g->most = s->gram ? MOST_ROWS : 1;
+  g->room = KEPT_BYTES / (g->w * (int64_t)sizeof *g->panel);
+  g->fetch.system = s;
+  size_t w = (size_t)g->w, size = g->kernels->size, lines = (size_t)g->room + ALS_PANEL_ROWS;
+  g->panel = rdd_calloc(lines * w, sizeof *g->panel); /* padding stays 0 */
+  g->c = rdd_alloc(lines, size);
+  g->state = rdd_calloc(5 * MOST_ROWS * w, size);
+  g->wide = rdd_calloc(2 * w, sizeof *g->wide);
+  if (s->gram) g->gram = rdd_calloc(w * w, size);
+  if (!g->panel || !g->c || !g->state || !g->wide || (s->gram && !g->gram)) {
     close_cg(g);
-    return rdd_set(err, RDD_ENOMEM, "out of memory for conjugate gradients of %zu unknowns", w);
+    return rdd_set(err, RDD_ENOMEM, "out of memory for conjugate gradients of %d unknowns",
+                   s->width);
   }
-  g->along = g->c + rows;
-  g->r = g->b + w;
-  g->p = g->r + w;
-  g->q = g->p + w;
+  for (size_t i = 0, n = (size_t)s->width; s->gram && i < n; i++)
+    g->kernels->from_double(s->gram + i * n, g->gram + i * w * size, s->width);
+  place_states(g);
   *scratch_out = g;
   return RDD_OK;
 }
 
-/* Where panel i goes; the last place is everybody's. */
-static size_t place_of(int64_t i) {
-  return i < KEPT_PANELS ? (size_t)i : KEPT_PANELS;
+static int panel_lines(int64_t left) {
+  return (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
 }
 
-/* Gather panel i of a row; returns its rows. */
-static int gather(cg *g, const als_system *s, const als_row *row, int64_t i) {
-  size_t w = (size_t)s->width;
-  int64_t left = row->n - i * PANEL_ROWS;
-  int m = (int)(left < PANEL_ROWS ? left : PANEL_ROWS);
-  const als_entry *entry = row->entry + i * PANEL_ROWS;
-  double *panel = g->panel + place_of(i) * PANEL_ROWS * w;
-  double *c = g->c + place_of(i) * PANEL_ROWS;
-  for (int e = 0; e < m; e++) {
-    if (e + 4 < left) als_prefetch(s, &entry[e + 4]);
-    als_gather(s, &entry[e], panel + (size_t)e * w);
-    c[e] = als_system_term(s, &entry[e]).c;
-  }
-  return m;
+/* Gather m lines of a row to a place of the panel. */
+static void gather(cg *g, const als_system *s, const course *c, int64_t first, int m, int64_t at,
+                   void *b, double *p) {
+  g->kernels->gather_floats(s, c->row->entry + first, m, g->panel + at * g->w, g->w,
+                            g->c + (size_t)at * g->kernels->size, b, p);
 }
 
-/* Gather all that is kept; b and the constant of the row. */
-static void start_row(cg *g, const als_system *s, als_row *row) {
-  size_t w = (size_t)s->width;
-  memset(g->b, 0, w * sizeof *g->b);
+/* Gather what is kept of a row, and make its b. What is not kept adds to b and is forgotten. */
+static void start_row(cg *g, const als_system *s, course *c) {
+  als_row *row = c->row;
+  memset(c->b, 0, (size_t)g->w * g->kernels->size);
   row->p = 0;
-  for (int64_t i = 0; i * PANEL_ROWS < row->n; i++) {
-    int m = gather(g, s, row, i);
-    const double *panel = g->panel + place_of(i) * PANEL_ROWS * w;
-    for (int e = 0; e < m; e++) {
-      als_term term = als_system_term(s, row->entry + i * PANEL_ROWS + e);
-      g->along[e] = term.t;
-      row->p += term.p;
+  row->singular = false;
+  for (int64_t i = 0, m; i < c->kept; i += m) {
+    m = panel_lines(c->kept - i);
+    gather(g, s, c, i, (int)m, c->at + i, c->b, &row->p);
+  }
+  for (int64_t i = c->kept, m; i < row->n; i += m) {
+    m = panel_lines(row->n - i);
+    gather(g, s, c, i, (int)m, g->room, c->b, &row->p);
+  }
+  g->kernels->from_double(row->x, c->x, s->width);
+}
+
+/* q += sum of c (f'v) f over the row's ratings. */
+static void pass(cg *g, const als_system *s, course *c, const char *v) {
+  const als_kernels *kernels = g->kernels;
+  kernels->pass(g->panel + c->at * g->w, (int)c->kept, g->w, g->c + (size_t)c->at * kernels->size,
+                v, c->q, &g->fetch);
+  for (int64_t i = c->kept, m; i < c->row->n; i += m) {
+    double p = 0;
+    m = panel_lines(c->row->n - i);
+    gather(g, s, c, i, (int)m, g->room, g->wide, &p); /* b is made already */
+    kernels->pass(g->panel + g->room * g->w, (int)m, g->w, g->c + (size_t)g->room * kernels->size,
+                  v, c->q, &g->fetch);
+  }
+}
+
+/* q = A x, or A p, of all rows that are not done. */
+static void multiply(cg *g, const als_system *s, bool by_x) {
+  course *all = g->course;
+  for (int i = 0; i < g->n; i++)
+    g->kernels->scale(all[i].row->ridge, by_x ? all[i].x : all[i].p, all[i].q, g->w);
+  if (g->gram) g->kernels->multiply(by_x ? all->x : all->p, g->gram, g->w, all->q);
+  for (int i = 0; i < g->n; i++)
+    if (!all[i].done) pass(g, s, &all[i], by_x ? all[i].x : all[i].p);
+}
+
+/* r = p = b - A x. */
+static void begin(cg *g, course *c) {
+  size_t bytes = (size_t)g->w * g->kernels->size;
+  memcpy(c->r, c->b, bytes);
+  g->kernels->axpy(-1, c->q, c->r, g->w);
+  memcpy(c->p, c->r, bytes);
+  c->rr = g->kernels->dot(c->r, c->r, g->w);
+}
+
+static void step(cg *g, course *c) {
+  const als_kernels *kernels = g->kernels;
+  double curve = kernels->dot(c->p, c->q, g->w), before = c->rr;
+  if (!(curve > 0)) {
+    c->row->singular = c->done = true;
+    return;
+  }
+  kernels->axpy(before / curve, c->p, c->x, g->w);
+  kernels->axpy(-before / curve, c->q, c->r, g->w);
+  c->rr = kernels->dot(c->r, c->r, g->w);
+  kernels->xpay(c->r, c->rr / before, c->p, g->w);
+}
+
+/* A x = b - r. */
+static void finish(cg *g, const als_system *s, course *c) {
+  double *b = g->wide, *r = b + g->w;
+  g->kernels->to_double(c->x, c->row->x, s->width);
+  g->kernels->to_double(c->b, b, s->width);
+  g->kernels->to_double(c->r, r, s->width);
+  c->row->x_b = als_dot(c->row->x, b, s->width);
+  c->row->x_a_x = c->row->x_b - als_dot(c->row->x, r, s->width);
+}
+
+static void solve_group(cg *g, const als_system *s) {
+  int left = g->n;
+  for (int i = 0; i < g->n; i++) start_row(g, s, &g->course[i]);
+  multiply(g, s, true);
+  for (int i = 0; i < g->n; i++) begin(g, &g->course[i]);
+  for (int made = 0; made < s->cg_steps && left > 0; made++) {
+    for (int i = 0; i < g->n; i++) {
+      course *c = &g->course[i];
+      if (!c->done) c->done = !(c->rr > small_enough * g->kernels->dot(c->b, c->b, g->w));
     }
-    cblas_dgemv(CblasRowMajor, CblasTrans, m, s->width, 1, panel, s->width, g->along, 1, 1, g->b,
-                1);
-  }
-}
-
-/* out = A v */
-static void multiply(cg *g, const als_system *s, const als_row *row, const double *v, double *out) {
-  int w = s->width;
-  for (int j = 0; j < w; j++) out[j] = row->ridge * v[j];
-  if (s->gram) cblas_dgemv(CblasRowMajor, CblasNoTrans, w, w, 1, s->gram, w, v, 1, 1, out, 1);
-  for (int64_t i = 0; i * PANEL_ROWS < row->n; i++) {
-    int64_t left = row->n - i * PANEL_ROWS;
-    int m = i < KEPT_PANELS ? (int)(left < PANEL_ROWS ? left : PANEL_ROWS)
-                            : gather(g, s, row, i);
-    const double *panel = g->panel + place_of(i) * PANEL_ROWS * (size_t)w;
-    const double *c = g->c + place_of(i) * PANEL_ROWS;
-    cblas_dgemv(CblasRowMajor, CblasNoTrans, m, w, 1, panel, w, v, 1, 0, g->along, 1);
-    for (int e = 0; e < m; e++) g->along[e] *= c[e];
-    cblas_dgemv(CblasRowMajor, CblasTrans, m, w, 1, panel, w, g->along, 1, 1, out, 1);
-  }
-}
-
-static void solve_row(cg *g, const als_system *s, als_row *row) {
-  int w = s->width;
-  double *x = row->x;
-  start_row(g, s, row);
-  multiply(g, s, row, x, g->q);
-  for (int j = 0; j < w; j++) g->p[j] = g->r[j] = g->b[j] - g->q[j];
-  double rr = cblas_ddot(w, g->r, 1, g->r, 1), bb = cblas_ddot(w, g->b, 1, g->b, 1);
-  for (int step = 0; step < s->cg_steps && rr > small_enough * bb; step++) {
-    multiply(g, s, row, g->p, g->q);
-    double curve = cblas_ddot(w, g->p, 1, g->q, 1), before = rr;
-    if (!(curve > 0)) {
-      row->singular = true;
-      return;
+    multiply(g, s, false);
+    left = 0;
+    for (int i = 0; i < g->n; i++) {
+      if (!g->course[i].done) step(g, &g->course[i]);
+      left += !g->course[i].done;
     }
-    cblas_daxpy(w, rr / curve, g->p, 1, x, 1);
-    cblas_daxpy(w, -rr / curve, g->q, 1, g->r, 1);
-    rr = cblas_ddot(w, g->r, 1, g->r, 1);
-    for (int j = 0; j < w; j++) g->p[j] = g->r[j] + rr / before * g->p[j];
   }
-  row->x_b = cblas_ddot(w, x, 1, g->b, 1);
-  row->x_a_x = row->x_b - cblas_ddot(w, x, 1, g->r, 1); /* A x = b - r */
+  for (int i = 0; i < g->n; i++) finish(g, s, &g->course[i]);
+  g->n = 0;
 }
 
-static void solve_cg(void *scratch, const als_system *system, als_row *rows, int n) {
+static void solve_cg(void *scratch, const als_system *s, als_row *rows, int n) {
+  cg *g = scratch;
+  int64_t used = 0;
   for (als_row *row = rows; row < rows + n; row++) {
-    row->singular = false;
-    solve_row(scratch, system, row);
+    if (g->n == g->most || (g->n > 0 && used + row->n > g->room)) {
+      solve_group(g, s);
+      used = 0;
+    }
+    course *c = &g->course[g->n++];
+    c->row = row;
+    c->at = used;
+    c->kept = row->n < g->room ? row->n : g->room;
+    c->done = false;
+    used += c->kept;
+    als_fetch_next(&g->fetch, row->entry + row->n, row->ahead, c->kept);
   }
+  if (g->n > 0) solve_group(g, s);
 }
 
 const als_solver_kind als_cg = {open_cg, solve_cg, close_cg};

@@ -101,7 +101,7 @@ static void build(cholesky *q, const als_system *s, als_row *row, int i) {
     int64_t left = row->n - done;
     int m = (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
     q->kernels->gather(s, row->entry + done, m, q->panel, q->w, b, &row->p);
-    als_fetch_next(&q->fetch, row->entry + done + m, left - m + row->ahead);
+    als_fetch_next(&q->fetch, row->entry + done + m, left - m + row->ahead, ALS_PANEL_ROWS);
     q->kernels->update(q->panel, m, q->w, a, &q->fetch);
   }
   q->kernels->add_ridge(a, q->w, s->width, row->ridge);
@@ -144,7 +144,7 @@ static void solve_dual(cholesky *q, const als_system *s, als_row *row) {
   kernels->to_double(q->right, b, s->width);
   kernels->transpose(q->panel, m, q->w, q->turned, padded);
   memset(a, 0, (size_t)padded * ((size_t)padded + 1) * kernels->size); /* and z */
-  als_fetch_next(&q->fetch, row->entry + m, row->ahead);
+  als_fetch_next(&q->fetch, row->entry + m, row->ahead, ALS_PANEL_ROWS);
   kernels->update(q->turned, s->width, padded, a, &q->fetch);
   kernels->add_ridge(a, padded, m, row->ridge);
   for (int e = 0; e < m; e++) t[e] = als_system_term(s, &row->entry[e]).t;

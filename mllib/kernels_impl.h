@@ -33,10 +33,11 @@ typedef struct als_fetch {
   const als_entry *at, *end; /* from the first that was not asked for */
 } als_fetch;
 
-/* After a panel that ends before `next`, with `ahead` more ratings in memory: fetch the panel after it, but for
- * what was fetched already. */
-static inline void als_fetch_next(als_fetch *fetch, const als_entry *next, int64_t ahead) {
-  const als_entry *end = next + (ahead < ALS_PANEL_ROWS ? ahead : ALS_PANEL_ROWS);
+/* Fetch what will be gathered after `next`, at most so many of the `ahead` ratings that are in memory there, but
+ * for what was fetched already. */
+static inline void als_fetch_next(als_fetch *fetch, const als_entry *next, int64_t ahead,
+                                  int64_t most) {
+  const als_entry *end = next + (ahead < most ? ahead : most);
   if (fetch->at < next || fetch->at > end) fetch->at = next;
   fetch->end = end;
 }
@@ -71,18 +72,19 @@ typedef struct als_kernels {
   void (*solve)(int n, void *const *a, void *const *b, int w, void *scratch, int *info);
 
   /* As gather(), without weights: lines stay floats, and c[m] gets the weights. */
-  void (*gather_floats)(const als_system *system, const als_entry *entry, int m,
-                        float *panel, int w, void *c, void *b, double *p);
+  void (*gather_floats)(const als_system *system, const als_entry *entry, int m, float *panel,
+                        int w, void *c, void *b, double *p);
 
-  /* out[w] += sum over m of c (line . v) line. */
-  void (*pass)(const float *panel, int m, int w, const void *c, const void *v, void *out);
+  /* out[w] += sum over m of c (line . v) line. Fetches a line for each four. */
+  void (*pass)(const float *panel, int m, int w, const void *c, const void *v, void *out,
+               als_fetch *fetch);
 
   /* out[8][w] += v[8][w] matrix[w][w] */
   void (*multiply)(const void *v, const void *matrix, int w, void *out);
 
   double (*dot)(const void *x, const void *y, int w);
-  void (*axpy)(double a, const void *x, void *y, int w); /* y += a x */
-  void (*xpay)(const void *x, double a, void *y, int w); /* y = x + a y */
+  void (*axpy)(double a, const void *x, void *y, int w);  /* y += a x */
+  void (*xpay)(const void *x, double a, void *y, int w);  /* y = x + a y */
   void (*scale)(double a, const void *x, void *y, int w); /* y = a x */
   void (*from_double)(const double *x, void *y, int n);
   void (*to_double)(const void *x, double *y, int n);

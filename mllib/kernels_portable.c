@@ -7,18 +7,18 @@
 
 #define KIND "portable"
 
-#define T          double
-#define LANES      2
-#define TILE       1
-#define FN(name)   als_portable_double_##name
-#define ROOTS(v)   ((VEC){sqrt((v)[0]), sqrt((v)[1])})
+#define T        double
+#define LANES    2
+#define TILE     1
+#define FN(name) als_portable_double_##name
+#define ROOTS(v) ((VEC){sqrt((v)[0]), sqrt((v)[1])})
 #include "mllib/kernels.inc"
 
-#define T          float
-#define LANES      4
-#define TILE       1
-#define FN(name)   als_portable_single_##name
-#define ROOTS(v)   ((VEC){sqrtf((v)[0]), sqrtf((v)[1]), sqrtf((v)[2]), sqrtf((v)[3])})
+#define T        float
+#define LANES    4
+#define TILE     1
+#define FN(name) als_portable_single_##name
+#define ROOTS(v) ((VEC){sqrtf((v)[0]), sqrtf((v)[1]), sqrtf((v)[2]), sqrtf((v)[3])})
 #include "mllib/kernels.inc"
 
 const als_kernels *const als_kernels_portable[2] = {

@@ -10,8 +10,9 @@
 
 typedef struct als_normal {
   const als_kernels *kernels;
-  int width, w;  /* unknowns; from one line of a to the next */
-  double *a;     /* [w][w] row-major; of the first `width` lines and columns the upper triangle is kept */
+  int width, w; /* unknowns; from one line of a to the next */
+  double
+      *a; /* [w][w] row-major; of the first `width` lines and columns the upper triangle is kept */
   double *b;     /* [w] */
   double p;      /* sum of p, the part of the loss that does not depend on x */
   double *panel; /* [ALS_PANEL_ROWS][w] scratch */
