@@ -6,13 +6,16 @@
  *   x = F' z      (F F' + ridge I) z = t        F: the row's factors, a line for each of its c ratings
  *
  * which takes c^2 k + c^3 / 3 flops instead of c k^2 + k^3 / 3. It wants weights of 1 and no Gram matrix,
- * which explicit ratings have, and a ridge. */
+ * which explicit ratings have, and a ridge.
+ *
+ * A row with very many ratings is built in parts, each of them a task that an idle thread may take. How many
+ * depends on the row alone, and they are added up in their order. */
 #include "mllib/kernels_impl.h"
 #include "rdd/memory.h"
 
 #include <string.h>
 
-enum { GROUP_BYTES = 3 << 18 };
+enum { GROUP_BYTES = 3 << 18, PART_RATINGS = 8192, MOST_PARTS = 64, PARTS_BYTES = 1 << 24 };
 
 typedef struct cholesky {
   const als_kernels *kernels;
@@ -30,6 +33,8 @@ typedef struct cholesky {
   char *small;  /* [dual + 1][dual] reals: a small system and its right-hand side */
   char *right;  /* [w] reals */
   char *gram;   /* [w][w] reals, or NULL */
+  char *part;   /* [most_parts] of a long row, see part_size(); or NULL */
+  int most_parts;
   void *scratch;
 } cholesky;
 
@@ -44,6 +49,7 @@ static void close_cholesky(void *scratch) {
   rdd_free(q->small);
   rdd_free(q->right);
   rdd_free(q->gram);
+  rdd_free(q->part);
   rdd_free(q->scratch);
   rdd_free(q);
 }
@@ -57,6 +63,18 @@ static void plan(cholesky *q, const als_system *s) {
   if (q->group > q->kernels->lanes) q->group = q->kernels->lanes;
   if (s->loss.mode == ALS_EXPLICIT && !s->gram) q->dual = s->width * 7 / 8;
   if (q->dual > ALS_DUAL_ROWS) q->dual = ALS_DUAL_ROWS;
+}
+
+/* Reals of a part: a matrix, a right-hand side and a panel. */
+static size_t part_size(const cholesky *q) {
+  return (size_t)q->w * ((size_t)q->w + 1 + ALS_PANEL_ROWS);
+}
+
+/* How many parts a row of n ratings is built in. */
+static int parts_of(const cholesky *q, int64_t n) {
+  int64_t fit = PARTS_BYTES / (int64_t)(part_size(q) * q->kernels->size), parts = n / PART_RATINGS;
+  if (parts > fit) parts = fit;
+  return (int)(parts > MOST_PARTS ? MOST_PARTS : parts);
 }
 
 static rdd_status open_cholesky(const als_system *s, void **scratch_out, rdd_err *err) {
@@ -76,8 +94,10 @@ static rdd_status open_cholesky(const als_system *s, void **scratch_out, rdd_err
   q->small = rdd_alloc((dual + 1) * dual, size);
   q->right = rdd_alloc(w, size);
   if (s->gram) q->gram = rdd_calloc(w * w, size);
+  q->most_parts = parts_of(q, s->longest);
+  if (q->most_parts > 1) q->part = rdd_calloc((size_t)q->most_parts * part_size(q), size);
   if (!q->a || !q->b || !q->kept || !q->panel || !q->turned || !q->small || !q->right ||
-      !q->scratch || (s->gram && !q->gram)) {
+      !q->scratch || (s->gram && !q->gram) || (q->most_parts > 1 && !q->part)) {
     close_cholesky(q);
     return rdd_set(err, RDD_ENOMEM, "out of memory for normal equations of %d unknowns", s->width);
   }
@@ -87,23 +107,57 @@ static rdd_status open_cholesky(const als_system *s, void **scratch_out, rdd_err
   return RDD_OK;
 }
 
+/* Add n ratings to a and b. */
+static void add_ratings(const cholesky *q, const als_system *s, const als_entry *entry, int64_t n,
+                        int64_t ahead, als_fetch *fetch, char *panel, char *a, char *b, double *p) {
+  for (int64_t done = 0, m; done < n; done += m) {
+    m = n - done < ALS_PANEL_ROWS ? n - done : ALS_PANEL_ROWS;
+    q->kernels->gather(s, entry + done, (int)m, panel, q->w, b, p);
+    als_fetch_next(fetch, entry + done + m, n - done - m + ahead, ALS_PANEL_ROWS);
+    q->kernels->update(panel, (int)m, q->w, a, fetch);
+  }
+}
+
+static void add_in_parts(const cholesky *q, const als_system *s, const als_row *row, int parts,
+                         char *a, char *b, double *p) {
+  size_t w = (size_t)q->w, size = q->kernels->size, stride = part_size(q) * size;
+  double p_of[MOST_PARTS] = {0};
+  for (int i = 0; i < parts; i++) {
+    char *part = q->part + (size_t)i * stride;
+    int64_t first = row->n / parts * i, end = i + 1 < parts ? first + row->n / parts : row->n;
+#pragma omp task firstprivate(i, part, first, end) shared(p_of)
+    {
+      char *part_b = part + w * w * size;
+      als_fetch fetch = {s, row->entry + first, NULL};
+      memset(part, 0, (w * w + w) * size);
+      add_ratings(q, s, row->entry + first, end - first, 0, &fetch, part_b + w * size, part, part_b,
+                  &p_of[i]);
+    }
+  }
+#pragma omp taskwait
+  for (int i = 0; i < parts; i++) {
+    const char *part = q->part + (size_t)i * stride;
+    q->kernels->axpy(1, part, a, (int)(w * w));
+    q->kernels->axpy(1, part + w * w * size, b, (int)w);
+    *p += p_of[i];
+  }
+}
+
 /* The system of a row, at place i of the group. */
 static void build(cholesky *q, const als_system *s, als_row *row, int i) {
   size_t w = (size_t)q->w, size = q->kernels->size;
   char *a = q->a + (size_t)i * w * w * size, *b = q->b + (size_t)i * w * size;
+  int parts = parts_of(q, row->n);
   if (q->gram)
     memcpy(a, q->gram, w * w * size);
   else
     memset(a, 0, w * w * size);
   memset(b, 0, w * size);
   row->p = 0;
-  for (int64_t done = 0; done < row->n; done += ALS_PANEL_ROWS) {
-    int64_t left = row->n - done;
-    int m = (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
-    q->kernels->gather(s, row->entry + done, m, q->panel, q->w, b, &row->p);
-    als_fetch_next(&q->fetch, row->entry + done + m, left - m + row->ahead, ALS_PANEL_ROWS);
-    q->kernels->update(q->panel, m, q->w, a, &q->fetch);
-  }
+  if (parts > 1)
+    add_in_parts(q, s, row, parts, a, b, &row->p);
+  else
+    add_ratings(q, s, row->entry, row->n, row->ahead, &q->fetch, q->panel, a, b, &row->p);
   q->kernels->add_ridge(a, q->w, s->width, row->ridge);
   q->kernels->to_double(b, q->kept + (size_t)i * w, s->width);
 }

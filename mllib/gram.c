@@ -5,13 +5,13 @@
  * all shares, adds them up in the order of the shares, and all gather the sums. */
 #include "mllib/gram_impl.h"
 
+#include "mllib/kernels_impl.h"
 #include "mllib/threads_impl.h"
 #include "rdd/memory.h"
 
-#include <cblas.h>
 #include <string.h>
 
-enum { PANEL = 64, MOST_SHARES = 64, FEWEST_SHARES = 8, ENTRIES = 1 << 21 };
+enum { MOST_SHARES = 64, FEWEST_SHARES = 8, ENTRIES = 1 << 21 };
 
 typedef struct gram_plan {
   const float *factors;
@@ -35,34 +35,36 @@ static gram_plan plan_gram(const float *factors, int64_t rows, int k, int size) 
   return g;
 }
 
-/* One share into packed_out; panel[PANEL][k] and full[k][k] are scratch. */
+/* One share into packed_out; panel[ALS_PANEL_ROWS][w], with padding of 0, and full[w][w] are scratch. */
 static void make_share(const gram_plan *g, int share, double *panel, double *full,
                        double *packed_out) {
-  size_t k = (size_t)g->k;
+  const als_kernels *kernels = als_kernels_get(ALS_DOUBLE);
+  size_t k = (size_t)g->k, w = (size_t)als_kernels_width(g->k);
   int64_t end = cut(g->rows, share + 1, g->shares);
-  memset(full, 0, k * k * sizeof *full);
-  for (int64_t row = cut(g->rows, share, g->shares); row < end; row += PANEL) {
-    int m = (int)(end - row < PANEL ? end - row : PANEL);
+  memset(full, 0, w * w * sizeof *full);
+  for (int64_t row = cut(g->rows, share, g->shares); row < end; row += ALS_PANEL_ROWS) {
+    int m = (int)(end - row < ALS_PANEL_ROWS ? end - row : ALS_PANEL_ROWS);
     const float *f = g->factors + (size_t)row * k;
-    for (size_t i = 0; i < (size_t)m * k; i++) panel[i] = f[i];
-    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasTrans, g->k, m, 1, panel, g->k, 1, full, g->k);
+    for (size_t i = 0; i < (size_t)m; i++)
+      for (size_t j = 0; j < k; j++) panel[i * w + j] = f[i * k + j];
+    kernels->update(panel, m, (int)w, full, NULL);
   }
   for (size_t i = 0; i < k; i++) {
-    memcpy(packed_out, full + i * k + i, (k - i) * sizeof *packed_out);
+    memcpy(packed_out, full + i * w + i, (k - i) * sizeof *packed_out);
     packed_out += k - i;
   }
 }
 
 /* This rank's shares, [shares][entries]. Not collective. */
 static rdd_status make_shares(const gram_plan *g, int first, int end, double *out, rdd_err *err) {
-  size_t k = (size_t)g->k, scratch = (PANEL + k) * k;
+  size_t w = (size_t)als_kernels_width(g->k), scratch = (ALS_PANEL_ROWS + w) * w;
   int threads = als_threads();
-  double *space = rdd_alloc((size_t)threads * scratch, sizeof *space);
+  double *space = rdd_calloc((size_t)threads * scratch, sizeof *space);
   if (!space) return rdd_set(err, RDD_ENOMEM, "out of memory for a Gram matrix of rank %d", g->k);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
   for (int share = first; share < end; share++) {
     double *own = space + (size_t)als_thread() * scratch;
-    make_share(g, share, own, own + PANEL * k, out + (share - first) * g->entries);
+    make_share(g, share, own, own + ALS_PANEL_ROWS * w, out + (share - first) * g->entries);
   }
   rdd_free(space);
   return RDD_OK;

@@ -9,6 +9,7 @@ check_PROGRAMS += \
   %D%/mllib_fold_in_threads.unit \
   %D%/mllib_ids.unit \
   %D%/mllib_ids_threads.unit \
+  %D%/mllib_kernels.unit \
   %D%/mllib_metrics_threads.unit \
   %D%/mllib_modes_threads.unit \
   %D%/mllib_nnls.unit \
@@ -39,6 +40,9 @@ check_PROGRAMS += \
 
 %C%_mllib_ids_threads_unit_SOURCES = %D%/mllib_ids_threads.c $(ids_cases)
 %C%_mllib_ids_threads_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_kernels_unit_SOURCES = %D%/mllib_kernels.c $(mllib_fixtures)
+%C%_mllib_kernels_unit_LDADD = $(MLLIB_TEST_LIBS)
 
 %C%_mllib_metrics_threads_unit_SOURCES = %D%/mllib_metrics_threads.c $(mllib_fixtures)
 %C%_mllib_metrics_threads_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)

@@ -35,6 +35,7 @@ static void draw(int users, int items, int64_t seed, fx_list *list) {
 #define COUNT    COMMON, .reg_exponent = 1
 #define IMPLICIT COUNT, .loss = {ALS_IMPLICIT, .alpha = 2}
 #define WIDE     COMMON, .reg_exponent = 0.5, .loss = {ALS_IALS, .unobserved = 0.3}
+#define SINGLE   .precision = ALS_SINGLE
 #define BIASES   COUNT, .bias = true, .update_bias = true
 static const als_params modes[] = {
     {COUNT},
@@ -55,6 +56,12 @@ static const als_params modes[] = {
     {WIDE, .nonnegative = true},
     {WIDE, .solver = ALS_CG},
     {WIDE, .solver = ALS_SUBSPACE},
+    {COUNT, SINGLE},
+    {COUNT, SINGLE, .solver = ALS_CG},
+    {BIASES, SINGLE},
+    {IMPLICIT, SINGLE},
+    {IMPLICIT, SINGLE, .solver = ALS_CG},
+    {WIDE, SINGLE, .solver = ALS_CG},
 };
 enum { MODES = sizeof modes / sizeof *modes };
 
@@ -80,6 +87,11 @@ static rdd_status half_step(fx_fit *fit, rdd_comm *comm, int side, const als_par
   return als_half_step(comm, &fit->problem.side[side], side, params, fit->model, sums, err);
 }
 
+/* How much coarser than doubles the sums are. */
+static double coarseness(const als_params *params) {
+  return params->precision == ALS_SINGLE ? 30 : 1;
+}
+
 /* ---- The objective ---- */
 
 static double total(als_sums s) {
@@ -94,16 +106,16 @@ static void check_objective(rdd_comm *comm, const als_params *params, const fx_l
   if (open_fit(&fit, comm, list, params)) {
     als_sums now, own;
     TK_OK(als_objective(comm, &fit.problem, params, fit.model, &now, &err), &err);
-    double before = total(now);
+    double before = total(now), coarse = coarseness(params);
     int comparable = params->nonnegative ? 2 : 0; /* both sides start with numbers below 0 */
     for (int step = 0; step < 2 * STEPS; step++) {
       int side = step % 2 ? ALS_USERS : ALS_ITEMS;
       if (!TK_OK(half_step(&fit, comm, side, params, &own, &err), &err)) break;
       TK_OK(als_objective(comm, &fit.problem, params, fit.model, &now, &err), &err);
       double scale = fabs(now.ratings) + now.pairs + now.reg;
-      TK_NEAR(own.ratings, now.ratings, 2e-5 * scale);
-      TK_NEAR(own.pairs, now.pairs, 2e-5 * scale);
-      if (step >= comparable) TK_CHECK(total(now) <= before + 1e-6 * scale);
+      TK_NEAR(own.ratings, now.ratings, 2e-5 * coarse * scale);
+      TK_NEAR(own.pairs, now.pairs, 2e-5 * coarse * scale);
+      if (step >= comparable) TK_CHECK(total(now) <= before + 1e-6 * coarse * scale);
       before = total(now);
     }
     for (int side = 0; params->nonnegative && side < 2; side++)
@@ -214,7 +226,8 @@ static void check_side(fx_fit *fit, rdd_comm *comm, int side, const als_params *
     for (int64_t row = 0; row < v.rows; row++) {
       if (params->nonnegative) check_nonnegative_row(&v, fit, side, row, reg);
       for (int j = 0; !params->nonnegative && j < v.width; j++)
-        TK_NEAR(unknown(fit, side, row, j), want[row * v.width + j], 2e-6 * norm);
+        TK_NEAR(unknown(fit, side, row, j), want[row * v.width + j],
+                2e-6 * coarseness(params) * norm);
     }
   }
   rdd_free(v.rating);
