@@ -14,9 +14,10 @@
  * factors of 0, and 1 on the diagonal of A.
  *
  * Every sum is made in an order that is written down here or there, element by element with fused
- * multiply-adds: over ratings in their order, over unknowns in 8 or 16 strands of fixed shape. So the result
- * knows nothing of the width of vectors, the tiles, or the size of panels, and processors with AVX2 and with
- * AVX-512 get the same bits. (Those without fused multiply-adds get others.) */
+ * multiply-adds: over the ratings of a panel in their order, then over panels (which also keeps the error
+ * of long sums in single precision small); over unknowns in 8 or 16 strands of fixed shape. So the result
+ * knows nothing of the width of vectors or the tiles, and processors with AVX2 and with AVX-512 get the same
+ * bits. (Those without fused multiply-adds get others.) */
 #ifndef ALS_KERNELS_IMPL_H
 #define ALS_KERNELS_IMPL_H
 
@@ -54,7 +55,7 @@ typedef struct als_kernels {
   void (*gather)(const als_system *system, const als_entry *entry, int m, void *panel, int w,
                  void *b, double *p);
 
-  /* a[w][w] += panel' panel. Lines that `fetch` asks for are on their way to the cache then; or NULL. */
+  /* a[w][w] += panel' panel, the sum over the panel first. Lines that `fetch` asks for are on their way to the cache then; or NULL. */
   void (*update)(const void *panel, int m, int w, void *a, als_fetch *fetch);
 
   /* Add to the diagonal of the first so many unknowns; the others, which are padding, get 1 there. */

@@ -25,7 +25,8 @@ void als_normal_reset(als_normal *ne);
 /* Begin a row: a is w G (or 0), b and p are 0. */
 void als_normal_clear(als_normal *ne, const als_system *system);
 
-/* Add n ratings. The bits of the sums are those of the row, however it is cut into calls. */
+/* Add n ratings. Panels are cut from the first entry of the call, so the bits of the sums are those of the
+ * row only if the row is added at once. */
 void als_normal_add(als_normal *ne, const als_system *system, const als_entry *entry, int64_t n);
 
 /* Solve (a + ridge I) x = b by Cholesky; a and b are destroyed.

@@ -89,7 +89,7 @@ static rdd_status half_step(fx_fit *fit, rdd_comm *comm, int side, const als_par
 
 /* How much coarser than doubles the sums are. */
 static double coarseness(const als_params *params) {
-  return params->precision == ALS_SINGLE ? 30 : 1;
+  return params->precision == ALS_SINGLE ? 10 : 1;
 }
 
 /* ---- The objective ---- */
@@ -233,6 +233,28 @@ static void check_side(fx_fit *fit, rdd_comm *comm, int side, const als_params *
   rdd_free(v.rating);
 }
 
+/* A user and an item with so many ratings that their equations are built in parts. */
+static void draw_long(fx_list *list) {
+  draw(30, ITEMS, 17, list);
+  for (int i = 0; i < 20000; i++) fx_add(list, 3, i * i % ITEMS, (float)(i % 5));
+  for (int i = 0; i < 20000; i++) fx_add(list, i * i % 30, 2, (float)(i % 7 - 1));
+}
+
+static void long_rows_are_the_oracles(rdd_comm *comm) {
+  static const als_params params[] = {{COUNT}, {IMPLICIT}, {COUNT, SINGLE}};
+  fx_list list = {0};
+  if (comm->size > 1) return;
+  draw_long(&list);
+  for (size_t m = 0; m < sizeof params / sizeof *params; m++) {
+    fx_fit fit;
+    if (open_fit(&fit, comm, &list, &params[m]))
+      for (int step = 0; step < 2; step++)
+        check_side(&fit, comm, step % 2 ? ALS_USERS : ALS_ITEMS, &params[m]);
+    fx_close(&fit);
+  }
+  fx_reset(&list);
+}
+
 /* Every mode; CG until it is done and one block of all unknowns are exact, too. */
 static void half_steps_are_the_oracles(rdd_comm *comm) {
   fx_list list = {0};
@@ -272,18 +294,19 @@ static void check_same(const fx_fit *a, const fx_fit *b) {
 }
 
 /* Against one rank with one thread, on which the ratings come in another order. */
-static void bits_depend_on_nothing(rdd_comm *comm) {
+static void check_bits(rdd_comm *comm, const als_params *params, int n,
+                       void (*make)(fx_list *list)) {
   fx_list list = {0}, mixed = {0};
   rdd_err err = {0};
   rdd_comm *one = NULL;
   TK_OK(rdd_comm_single(&one, &err), &err);
-  draw(USERS, ITEMS, 17, &list);
-  draw(USERS, ITEMS, 17, &mixed);
+  make(&list);
+  make(&mixed);
   fx_shuffle(&mixed, 5);
-  for (int m = 0; m < MODES; m++) {
+  for (int m = 0; m < n; m++) {
     fx_fit alone;
     fx_setup setup = {
-        .train = &mixed, .partitions = 1, .batch_rows = 999, .seed = 3, .params = modes[m]};
+        .train = &mixed, .partitions = 1, .batch_rows = 999, .seed = 3, .params = params[m]};
     setup.params.max_iter = 2;
     use_threads(1);
     bool ok = fx_open(&alone, one, &setup) && fx_run(&alone, one, &setup);
@@ -302,6 +325,16 @@ static void bits_depend_on_nothing(rdd_comm *comm) {
   fx_reset(&list);
   fx_reset(&mixed);
   rdd_comm_close(one);
+}
+
+static void draw_usual(fx_list *list) {
+  draw(USERS, ITEMS, 17, list);
+}
+
+static void bits_depend_on_nothing(rdd_comm *comm) {
+  static const als_params params[] = {{COUNT}, {IMPLICIT, SINGLE}};
+  check_bits(comm, modes, MODES, draw_usual);
+  check_bits(comm, params, 2, draw_long);
 }
 
 /* ---- Edges ---- */
@@ -483,6 +516,7 @@ const char *__tsan_default_suppressions(void) {
 
 int main(void) {
   static const tk_comm_case cases[] = {
+      {"so are those of long rows, built in parts", long_rows_are_the_oracles},
       {"half-steps are those of the dense oracle", half_steps_are_the_oracles},
       {"half-steps report the objective, and it never rises", objectives_fall},
       {"nor does it on random problems", objectives_fall_on_random_problems},
