@@ -62,8 +62,7 @@ static rdd_status check_modes(const als_params *params, rdd_err *err) {
                    "nonnegative factors and biases fitted in the iterations do not go together");
   if (params->nonnegative && params->solver != ALS_CHOLESKY)
     return rdd_set(err, RDD_EUSAGE, "nonnegative factors are solved exactly; leave the solver");
-  if (params->precision == ALS_SINGLE &&
-      (params->nonnegative || params->solver == ALS_SUBSPACE))
+  if (params->precision == ALS_SINGLE && (params->nonnegative || params->solver == ALS_SUBSPACE))
     return rdd_set(err, RDD_EUSAGE,
                    "nonnegative factors and the subspace solver are in double precision alone");
   if (params->solver == ALS_CG && params->cg_steps < 1)

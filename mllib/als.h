@@ -34,10 +34,10 @@ typedef struct als_params {
   double min_ridge;    /* >= 0 */
   als_solver solver;
   als_precision precision; /* ALS_SINGLE: with ALS_CHOLESKY and ALS_CG, and not with nonnegative */
-  int cg_steps;     /* of ALS_CG, >= 1 */
-  int block;        /* unknowns that ALS_SUBSPACE takes at a time, >= 1 */
-  bool nonnegative; /* factors >= 0, exactly; with ALS_CHOLESKY alone */
-  bool bias;        /* mean and biases are taken off before the factors are fitted */
+  int cg_steps;            /* of ALS_CG, >= 1 */
+  int block;               /* unknowns that ALS_SUBSPACE takes at a time, >= 1 */
+  bool nonnegative;        /* factors >= 0, exactly; with ALS_CHOLESKY alone */
+  bool bias;               /* mean and biases are taken off before the factors are fitted */
   bool update_bias; /* they are fitted anew in each half-step; needs bias. Explicit only, both */
   double bias_reg;  /* damping of the biases that are taken off first, >= 0 (ratings) */
   double tol;       /* stop when an iteration brings less than this share, see als_converged(); 0:

@@ -25,14 +25,15 @@ typedef struct course {
 
 typedef struct cg {
   const als_kernels *kernels;
-  int w;        /* unknowns, padded */
-  int most;     /* rows at once */
-  int64_t room; /* lines of the panel */
-  float *panel; /* [room + ALS_PANEL_ROWS][w]; the last ones are for lines that are not kept */
-  char *c;      /* [room + ALS_PANEL_ROWS] reals: weights of the lines */
-  char *gram;   /* [w][w] reals, or NULL */
-  char *state;  /* [5][MOST_ROWS][w] reals: x, b, r, p, q of each row */
-  double *wide; /* [2][w] scratch */
+  int w;            /* unknowns, padded */
+  int most;         /* rows at once */
+  int64_t room;     /* lines of the panel */
+  float *panel;     /* [room + ALS_PANEL_ROWS][w]; the last ones are for lines that are not kept */
+  char *c;          /* [room + ALS_PANEL_ROWS] reals: weights of the lines */
+  const char *gram; /* [w][w] reals, or NULL */
+  char *single;     /* that, where it is not the system's own; or NULL */
+  char *state;      /* [5][MOST_ROWS][w] reals: x, b, r, p, q of each row */
+  double *wide;     /* [2][w] scratch */
   course course[MOST_ROWS];
   int n; /* rows at work */
   als_fetch fetch;
@@ -43,7 +44,7 @@ static void close_cg(void *scratch) {
   if (!g) return;
   rdd_free(g->panel);
   rdd_free(g->c);
-  rdd_free(g->gram);
+  rdd_free(g->single);
   rdd_free(g->state);
   rdd_free(g->wide);
   rdd_free(g);
@@ -71,14 +72,15 @@ static rdd_status open_cg(const als_system *s, void **scratch_out, rdd_err *err)
   g->c = rdd_alloc(lines, size);
   g->state = rdd_calloc(5 * MOST_ROWS * w, size);
   g->wide = rdd_calloc(2 * w, sizeof *g->wide);
-  if (s->gram) g->gram = rdd_calloc(w * w, size);
-  if (!g->panel || !g->c || !g->state || !g->wide || (s->gram && !g->gram)) {
+  if (s->gram && s->precision == ALS_SINGLE) g->single = rdd_alloc(w * w, size);
+  if (!g->panel || !g->c || !g->state || !g->wide ||
+      (s->gram && s->precision == ALS_SINGLE && !g->single)) {
     close_cg(g);
     return rdd_set(err, RDD_ENOMEM, "out of memory for conjugate gradients of %d unknowns",
                    s->width);
   }
-  for (size_t i = 0, n = (size_t)s->width; s->gram && i < n; i++)
-    g->kernels->from_double(s->gram + i * n, g->gram + i * w * size, s->width);
+  g->gram = g->single ? g->single : (const char *)s->gram;
+  if (g->single) g->kernels->from_double(s->gram, g->single, (int)(w * w));
   place_states(g);
   *scratch_out = g;
   return RDD_OK;

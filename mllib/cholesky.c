@@ -25,15 +25,16 @@ typedef struct cholesky {
   int n;     /* in the group */
   als_row *row[ALS_GROUP];
   als_fetch fetch;
-  char *a;      /* [group][w][w] reals */
-  char *b;      /* [group][w] reals; right-hand sides, then solutions */
-  double *kept; /* [group + 1][w] right-hand sides */
-  char *panel;  /* [ALS_PANEL_ROWS or dual][w] reals */
-  char *turned; /* [w][dual] reals */
-  char *small;  /* [dual + 1][dual] reals: a small system and its right-hand side */
-  char *right;  /* [w] reals */
-  char *gram;   /* [w][w] reals, or NULL */
-  char *part;   /* [most_parts] of a long row, see part_size(); or NULL */
+  char *a;          /* [group][w][w] reals */
+  char *b;          /* [group][w] reals; right-hand sides, then solutions */
+  double *kept;     /* [group + 1][w] right-hand sides */
+  char *panel;      /* [ALS_PANEL_ROWS or dual][w] reals */
+  char *turned;     /* [w][dual] reals */
+  char *small;      /* [dual + 1][dual] reals: a small system and its right-hand side */
+  char *right;      /* [w] reals */
+  const char *gram; /* [w][w] reals, or NULL */
+  char *single;     /* that, where it is not the system's own; or NULL */
+  char *part;       /* [most_parts] of a long row, see part_size(); or NULL */
   int most_parts;
   void *scratch;
 } cholesky;
@@ -48,7 +49,7 @@ static void close_cholesky(void *scratch) {
   rdd_free(q->turned);
   rdd_free(q->small);
   rdd_free(q->right);
-  rdd_free(q->gram);
+  rdd_free(q->single);
   rdd_free(q->part);
   rdd_free(q->scratch);
   rdd_free(q);
@@ -93,16 +94,17 @@ static rdd_status open_cholesky(const als_system *s, void **scratch_out, rdd_err
   q->turned = rdd_alloc(w * dual, size);
   q->small = rdd_alloc((dual + 1) * dual, size);
   q->right = rdd_alloc(w, size);
-  if (s->gram) q->gram = rdd_calloc(w * w, size);
+  if (s->gram && s->precision == ALS_SINGLE) q->single = rdd_alloc(w * w, size);
   q->most_parts = parts_of(q, s->longest);
   if (q->most_parts > 1) q->part = rdd_calloc((size_t)q->most_parts * part_size(q), size);
   if (!q->a || !q->b || !q->kept || !q->panel || !q->turned || !q->small || !q->right ||
-      !q->scratch || (s->gram && !q->gram) || (q->most_parts > 1 && !q->part)) {
+      !q->scratch || (s->gram && s->precision == ALS_SINGLE && !q->single) ||
+      (q->most_parts > 1 && !q->part)) {
     close_cholesky(q);
     return rdd_set(err, RDD_ENOMEM, "out of memory for normal equations of %d unknowns", s->width);
   }
-  for (size_t i = 0, n = (size_t)s->width; s->gram && i < n; i++)
-    q->kernels->from_double(s->gram + i * n, q->gram + i * w * size, s->width);
+  q->gram = q->single ? q->single : (const char *)s->gram;
+  if (q->single) q->kernels->from_double(s->gram, q->single, (int)(w * w));
   *scratch_out = q;
   return RDD_OK;
 }

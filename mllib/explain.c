@@ -61,7 +61,8 @@ static rdd_status prepare(explanation *e, rdd_comm *comm, rdd_err *err) {
   const als_params *params = e->params;
   const als_factors *items = &e->model->side[ALS_ITEMS];
   double w = als_loss_of_all(&params->loss);
-  size_t k = (size_t)e->model->k, width = k + params->update_bias;
+  size_t k = (size_t)e->model->k, width = k + params->update_bias,
+         lines = (size_t)als_kernels_width(e->model->k);
   rdd_status st = RDD_OK;
   e->system = (als_system){.k = e->model->k,
                            .width = (int)width,
@@ -73,7 +74,7 @@ static rdd_status prepare(explanation *e, rdd_comm *comm, rdd_err *err) {
   e->entry = rdd_alloc((size_t)e->n, sizeof *e->entry);
   e->x = rdd_calloc(width, sizeof *e->x);
   e->z = rdd_calloc(width, sizeof *e->z);
-  e->gram = rdd_alloc(w == 0 ? 0 : k * k, sizeof *e->gram);
+  e->gram = rdd_alloc(w == 0 ? 0 : lines * lines, sizeof *e->gram);
   if (!e->entry || !e->x || !e->z || !e->gram)
     st = rdd_set(err, RDD_ENOMEM, "out of memory for the equations of one user");
   st = rdd_agree(comm, st, err);

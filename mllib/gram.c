@@ -95,6 +95,7 @@ static void deal_out(const gram_plan *g, rdd_comm *comm, const double *own, doub
 /* Add up this rank's entries, gather all, and unpack them. */
 static void sum_up(const gram_plan *g, rdd_comm *comm, double w, double *mine, double *all,
                    int64_t *lane, double *gram_out) {
+  size_t lines = (size_t)als_kernels_width(g->k);
   int64_t *counts = lane, *displs = lane + g->size;
   int64_t from = cut(g->entries, comm->rank, g->size);
   int64_t width = cut(g->entries, comm->rank + 1, g->size) - from;
@@ -105,10 +106,10 @@ static void sum_up(const gram_plan *g, rdd_comm *comm, double w, double *mine, d
     counts[q] = cut(g->entries, q + 1, g->size) * (int64_t)sizeof *all - displs[q];
   }
   rdd_allgatherv(comm, mine, width * (int64_t)sizeof *mine, all, counts, displs);
+  memset(gram_out, 0, lines * lines * sizeof *gram_out);
   for (int i = 0; i < g->k; i++)
     for (int j = i; j < g->k; j++, all++)
-      gram_out[(size_t)i * (size_t)g->k + (size_t)j] =
-          gram_out[(size_t)j * (size_t)g->k + (size_t)i] = w * *all;
+      gram_out[(size_t)i * lines + (size_t)j] = gram_out[(size_t)j * lines + (size_t)i] = w * *all;
 }
 
 rdd_status als_gram(rdd_comm *comm, const float *factors, int64_t rows, int k, double w,

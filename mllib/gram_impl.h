@@ -6,7 +6,7 @@
 
 /* gram_out = w times the sum over rows of f f', both triangles.           Collective.
  *   factors   [in]  [rows][k], whole on every rank
- *   gram_out  [out] [k][k]
+ *   gram_out  [out] [w][w], w = als_kernels_width(k); what is beyond k is 0
  * Fails with RDD_ENOMEM. */
 RDD_MUST_CHECK rdd_status als_gram(rdd_comm *comm, const float *factors, int64_t rows, int k,
                                    double w, double *gram_out, rdd_err *err);

@@ -2,6 +2,7 @@
 #include "mllib/als.h"
 
 #include "mllib/gram_impl.h"
+#include "mllib/kernels_impl.h"
 #include "mllib/solver_impl.h"
 #include "mllib/threads_impl.h"
 #include "rdd/memory.h"
@@ -128,7 +129,9 @@ static void solve_batch(half_step *h, worker *w, double sum[SUMS]) {
       continue;
     }
     store_row(h, w->at[i], row->x);
-    double pairs = h->gram ? als_form(h->gram, h->system.width, row->x, h->system.width) : 0;
+    double pairs = h->gram ? als_form(h->gram, als_kernels_width(h->system.width), row->x,
+                                      h->system.width)
+                           : 0;
     double data = row->p - 2 * row->x_b + row->x_a_x - row->ridge * norm - pairs;
     /* rounding can take an exact fit below zero */
     sum[SUM_RATINGS] += data > 0 || h->system.loss.mode == ALS_IMPLICIT ? data : 0;
@@ -202,7 +205,7 @@ static rdd_status prepare(half_step *h, rdd_comm *comm, const als_model *model, 
   const als_params *params = h->params;
   const als_factors *other = &model->side[!h->side];
   double w = als_loss_of_all(&params->loss);
-  size_t k = (size_t)model->k;
+  size_t lines = (size_t)als_kernels_width(model->k);
   rdd_status st = RDD_OK;
   h->columns = other->ids->n;
   h->solver = solver_of(params);
@@ -222,7 +225,7 @@ static rdd_status prepare(half_step *h, rdd_comm *comm, const als_model *model, 
   h->own = rdd_table_data(model->side[h->side].factors);
   if (params->update_bias) h->bias = rdd_table_data(model->side[h->side].bias);
   if (w == 0) return RDD_OK;
-  h->gram = rdd_alloc(k * k, sizeof *h->gram);
+  h->gram = rdd_alloc(lines * lines, sizeof *h->gram);
   if (!h->gram) st = rdd_set(err, RDD_ENOMEM, "out of memory for a Gram matrix");
   st = rdd_agree(comm, st, err);
   if (!st) st = als_gram(comm, h->system.factors, h->columns, model->k, w, h->gram, err);

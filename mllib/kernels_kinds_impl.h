@@ -6,6 +6,6 @@
 
 /* [precision] */
 extern const als_kernels *const als_kernels_avx512[2], *const als_kernels_avx2[2],
-    *const als_kernels_portable[2];
+                                                           *const als_kernels_portable[2];
 
 #endif

@@ -29,10 +29,11 @@ void als_normal_reset(als_normal *ne) {
 }
 
 void als_normal_clear(als_normal *ne, const als_system *system) {
-  size_t w = (size_t)ne->w, width = (size_t)ne->width;
-  memset(ne->a, 0, w * w * sizeof *ne->a);
-  for (size_t i = 0; system->gram && i < width; i++)
-    memcpy(ne->a + i * w, system->gram + i * width, width * sizeof *ne->a);
+  size_t w = (size_t)ne->w;
+  if (system->gram)
+    memcpy(ne->a, system->gram, w * w * sizeof *ne->a);
+  else
+    memset(ne->a, 0, w * w * sizeof *ne->a);
   memset(ne->b, 0, w * sizeof *ne->b);
   ne->p = 0;
 }

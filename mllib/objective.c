@@ -3,6 +3,7 @@
 #include "mllib/als.h"
 
 #include "mllib/gram_impl.h"
+#include "mllib/kernels_impl.h"
 #include "mllib/solver_impl.h"
 #include "rdd/memory.h"
 
@@ -15,7 +16,7 @@ typedef struct pass {
   const als_problem *problem;
   const als_params *params;
   const als_model *model;
-  double *gram; /* [k][k] of the items, or NULL */
+  double *gram; /* of the items, or NULL */
 } pass;
 
 /* Row `at` of a side: its regularisation, and for users all that their ratings say. */
@@ -34,7 +35,7 @@ static void add_row(const pass *p, int side, int64_t at, double *x, double sum[S
   sum[SUM_REG] += ridge * norm;
   if (side != ALS_USERS) return;
   for (int j = 0; p->gram && j < k; j++) x[j] = f[j];
-  if (p->gram) sum[SUM_PAIRS] += als_form(p->gram, k, x, k);
+  if (p->gram) sum[SUM_PAIRS] += als_form(p->gram, als_kernels_width(k), x, k);
   for (; entry < end; entry++) {
     const float *g = als_model_row(p->model, !side, entry->column);
     double r = entry->value, s = bias;
@@ -73,10 +74,10 @@ rdd_status als_objective(rdd_comm *comm, const als_problem *problem, const als_p
   pass p = {.problem = problem, .params = params, .model = model};
   const als_factors *items = &model->side[ALS_ITEMS];
   double w = als_loss_of_all(&params->loss), sum[2][SUMS];
-  size_t k = (size_t)model->k;
+  size_t lines = (size_t)als_kernels_width(model->k);
   rdd_status st = RDD_OK;
   if (w != 0) {
-    p.gram = rdd_alloc(k * k, sizeof *p.gram);
+    p.gram = rdd_alloc(lines * lines, sizeof *p.gram);
     if (!p.gram) st = rdd_set(err, RDD_ENOMEM, "out of memory for a Gram matrix");
     st = rdd_agree(comm, st, err);
     if (!st)

@@ -27,13 +27,14 @@ typedef struct als_system {
   int k, width;
   als_loss loss;
   const float *factors; /* [columns][k] of the other side */
-  const double *gram;   /* [width][width] w G, both triangles; NULL where w is 0 */
-  const float *bias;    /* [columns] biases of the other side, taken off the ratings; or NULL */
-  double mean;          /* taken off, too, where there are biases; else 0 */
+  const double *gram; /* [w][w] w G, both triangles, w = als_kernels_width(width), padded by 0; NULL
+                            where it is 0 */
+  const float *bias;  /* [columns] biases of the other side, taken off the ratings; or NULL */
+  double mean;        /* taken off, too, where there are biases; else 0 */
   als_precision precision;
-  int64_t longest;      /* ratings of this rank's longest row */
-  int cg_steps;         /* of CG */
-  int block;            /* unknowns that the subspace solver takes at a time */
+  int64_t longest; /* ratings of this rank's longest row */
+  int cg_steps;    /* of CG */
+  int block;       /* unknowns that the subspace solver takes at a time */
 } als_system;
 
 typedef struct als_row {
