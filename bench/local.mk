@@ -40,3 +40,14 @@ CLEANFILES += bench/reading
 .PHONY: bench-reading
 bench-reading: als bench/reading
 	BUILD=$(abs_top_builddir) $(srcdir)/bench/reading.sh
+
+# The kernels of a fit one by one, against BLAS.
+EXTRA_PROGRAMS += bench/kernels
+bench_kernels_SOURCES = %D%/kernels.c
+bench_kernels_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
+bench_kernels_LDADD = $(MLLIB_LIBS)
+CLEANFILES += bench/kernels
+
+.PHONY: bench-kernels
+bench-kernels: bench/kernels
+	@bench/kernels
