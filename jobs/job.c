@@ -5,6 +5,7 @@
 
 #include "jobs/output.h"
 #include "jobs/ui.h"
+#include "mllib/als.h"
 #include "mpi_bridge/gang.h"
 #include "rdd/memory.h"
 
@@ -80,7 +81,8 @@ static void print_command_help(const job_command *command, const job_option *opt
 }
 
 static void print_version(void) {
-  printf("als (gangplank) %s\n%s\n", PACKAGE_VERSION, gang_mpi_version());
+  printf("als (gangplank) %s, kernels for %s\n%s\n", PACKAGE_VERSION, als_kernels_name(),
+         gang_mpi_version());
 }
 
 /* Cores that this rank may use: those it is bound to, but no more than its share of the node. */
@@ -111,6 +113,15 @@ static int set_threads(int threads) {
   omp_set_num_threads(threads);
 #endif
   return threads;
+}
+
+/* A kind of kernels that was asked for in vain. */
+static void check_kernels(void) {
+  const char *wanted = getenv("GANGPLANK_KERNELS");
+  if (wanted && strcmp(wanted, als_kernels_name()))
+    job_warn("GANGPLANK_KERNELS is '%s', which is not avx512, avx2 or portable, or not for this "
+             "processor; computing with those for %s",
+             wanted, als_kernels_name());
 }
 
 static void show_partitions(void *arg, int64_t done, int64_t total) {
@@ -243,6 +254,7 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
   job_ui_init(j->comm->rank == 0, j->quiet);
   j->threads = job_given(args, "threads") ? (int)job_int(args, "threads") : fair_threads(j->comm);
   j->threads = set_threads(j->threads);
+  check_kernels();
   job_output_handle_signals();
   j->result = job_json_new();
   st = command->run(j, args, err);

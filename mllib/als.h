@@ -45,6 +45,10 @@ typedef struct als_params {
   bool final_exact; /* after other solvers one more iteration, of ALS_CHOLESKY */
 } als_params;
 
+/* The kernels that this process computes with: "avx512", "avx2" or "portable", the best that the processor
+ * has, or what the environment variable GANGPLANK_KERNELS asks for, if it can run them. Not collective. */
+const char *als_kernels_name(void);
+
 /* Explicit, rank 10, 10 iterations, reg 0.1, Cholesky. */
 als_params als_params_default(void);
 

@@ -43,6 +43,10 @@ const als_kernels *als_kernels_get(als_precision precision) {
   return als_kernels_kind(0, precision);
 }
 
+const char *als_kernels_name(void) {
+  return als_kernels_get(ALS_DOUBLE)->name;
+}
+
 size_t als_kernels_scratch(const als_kernels *kernels, int w) {
   /* diagonal blocks and their inverses in lanes, then inverses by system */
   size_t lanes = (size_t)kernels->lanes * kernels->size;

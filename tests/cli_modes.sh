@@ -52,10 +52,31 @@ mode --implicit-prefs --solver subspace --subspace-block 3 --final-exact yes
 mode --implicit-prefs --nonnegative
 mode --unobserved-weight 0.1
 mode --unobserved-weight 0.1 --solver cg
+mode --precision single
+mode --precision single --solver cg --unobserved-weight 0.1
 mode --bias --reg-param 0.1 --validation held-out.csv
 check "here the best iteration is one before the checkpoint" says "iteration [123] is the best"
 mode --update-bias --solver cg --reg-param 0.1 --validation held-out.csv --test held-out.csv
 check "here too" says "iteration [123] is the best"
+
+# ---- Every processor ----
+
+"$als" --version >version 2>&1
+check "als --version tells what it computes with" grep -qE "kernels for (avx512|avx2|portable)$" version
+if grep -q "avx512$" version; then
+  for options in "" "--precision single --solver cg --implicit-prefs" "--solver subspace --implicit-prefs --alpha 2"; do
+    train 0 wide --rank 19 --max-iter 3 $options
+    GANGPLANK_KERNELS=avx2 train 0 narrow --rank 19 --max-iter 3 $options
+    check "the same bits as with AVX2 alone${options:+: $options}" eval 'succeeds && same_bits wide narrow'
+  done
+else
+  skip "the same bits with AVX2 as with AVX-512" "this processor has no AVX-512"
+fi
+train 0 whole --rank 3 --max-iter 2
+GANGPLANK_KERNELS=portable train 0 portable --rank 3 --max-iter 2
+check "any processor can do it" eval 'succeeds && [ -s portable.h5 ]'
+GANGPLANK_KERNELS=abacus train 0 other --rank 3 --max-iter 2
+check "kernels that do not exist are warned of" eval 'succeeds && says "abacus" && same_bits other whole'
 
 # ---- The best iteration ----
 
@@ -154,6 +175,8 @@ refused "bias does not go with --implicit-prefs" --bias --implicit-prefs
 refused "update-bias does not go with --unobserved-weight" --update-bias --unobserved-weight 1
 refused "nonnegative does not go with --solver cg" --nonnegative --solver cg
 refused "nonnegative does not go with --update-bias" --nonnegative --update-bias
+refused "precision single does not go with --nonnegative" --precision single --nonnegative
+refused "precision single does not go with --solver subspace" --precision single --solver subspace
 refused "validation measures the RMSE" --validation held-out.csv --implicit-prefs
 refused "init spark3 and --init-model" --init spark3 --init-model told.h5
 refused "reg-scaling 'some' is neither" --reg-scaling some
