@@ -123,6 +123,7 @@ job_mark job_checkpoint_mark(rdd_comm *comm, const als_model *model, const als_p
   if (params->bias) hash = mix_real(hash, params->bias_reg);
   if (problem->validation)
     hash = rdd_mix64_2(hash, als_fingerprint(comm, model, problem->validation));
+  if (problem->watch == ALS_NDCG) hash = rdd_mix64_2(hash, ALS_WATCHED_CUTOFF);
   job_mark mark = {.run = hash};
   if (problem->test) mark.test = als_fingerprint(comm, model, problem->test) | 1; /* never 0 */
   return mark;
@@ -204,7 +205,7 @@ static bool is_beyond(const job_checkpoints *c, const als_iteration *history, in
   const als_params *p = &c->opts.how->params;
   if (iteration > p->max_iter) return true;
   for (int made = 2; made < iteration; made++)
-    if (als_converged(p, c->opts.best != NULL, history, made)) return true;
+    if (als_converged(p, c->opts.watch, history, made)) return true;
   return false;
 }
 

@@ -1,8 +1,8 @@
 /* Checkpoints of a training run, so that a rerun of the gang begins where the last one was.
  *
  * A checkpoint is a model file (kind "checkpoint") with the iteration, the history and a fingerprint of
- * what decides the factors: the ratings as a multiset, those of validation, the parameters, the seed, the
- * start model, the format version. Two generations are kept: checkpoint-I.h5 of the two highest iterations I. One is used
+ * what decides the factors: the ratings as a multiset, those of validation and what is watched over them, the
+ * parameters, the seed, the start model, the format version. Two generations are kept: checkpoint-I.h5 of the two highest iterations I. One is used
  * again if, and only if, its fingerprint is that of this run.
  *
  * What is not in the fingerprint may be another one in the rerun: the number of iterations, whether an
@@ -25,6 +25,7 @@ typedef struct job_checkpoint_opts {
   const char *dir;           /* where; made if missing. One run at a time uses it */
   int64_t interval;          /* iterations between checkpoints, >= 1 */
   job_mark mark;             /* fingerprints of this run, see job_checkpoint_mark() */
+  als_watch watch;           /* what --tol looks at */
   als_best *best;            /* with validation: the best iteration, which a checkpoint holds too */
   const job_provenance *how; /* of the run, but for iterations and history; outlives the handle */
   job_run *run;              /* for the event log, and faults on purpose */

@@ -227,6 +227,7 @@ static rdd_status show_model(const job *j, hid_t file, const char *path, rdd_err
   show_history(j, file, "training RMSE", "rmse_train");
   show_history(j, file, "test RMSE", "rmse_test");
   show_history(j, file, "validation RMSE", "rmse_validation");
+  show_history(j, file, "validation NDCG@10", "ndcg_validation");
   show_history(j, file, "objective", "objective");
   show_history(j, file, "of it: ratings", "loss_ratings");
   show_history(j, file, "of it: all pairs", "loss_pairs");

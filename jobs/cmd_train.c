@@ -30,7 +30,9 @@ static const job_option options[] = {
      "start from this model's factors, matched by id"},
     {"test", 0, JOB_STRING, "FILE", NULL, 0, 0, false, "ratings to evaluate after each iteration"},
     {"validation", 0, JOB_STRING, "FILE", NULL, 0, 0, false,
-     "keep the iteration with the lowest RMSE over these; --tol looks at it"},
+     "keep the iteration that is best over these; --tol looks at them"},
+    {"validation-metric", 0, JOB_CHOICE, "rmse|ndcg", NULL, 0, 0, false,
+     "the RMSE, or NDCG@10 of lists; default: ndcg for implicit ratings"},
     JOB_INPUT_OPTIONS,
     {"checkpoint-dir", 0, JOB_STRING, "DIR", NULL, 0, 0, false,
      "checkpoints are kept here; default: in the work directory, if any"},
@@ -120,6 +122,7 @@ static rdd_status build_problem(training *t, rdd_comm *comm, rdd_parts *const *p
   if (t->input[TRAIN_TEST]) t->problem.test = &t->test;
   if (!t->input[TRAIN_VALIDATION]) return RDD_OK;
   t->problem.validation = &t->validation;
+  t->problem.watch = t->watch;
   return als_best_new(comm, m, &t->params, &t->problem.best, err);
 }
 
@@ -184,6 +187,7 @@ static rdd_status resume(training *t, rdd_comm *comm, rdd_err *err) {
       .dir = t->checkpoint_dir,
       .interval = t->checkpoint_interval,
       .mark = job_checkpoint_mark(comm, t->model, &t->problem, &t->params, t->start.seed),
+      .watch = t->problem.watch,
       .best = t->problem.best,
       .how = &t->how,
       .run = t->j->run,
@@ -412,17 +416,30 @@ static rdd_status read_and_train(training *t, const job_args *args,
   return st;
 }
 
+/* What is watched over the validation part, if there is one. Not collective. */
+static rdd_status read_watch(training *t, const job_args *args, rdd_err *err) {
+  bool implicit = t->params.loss.mode != ALS_EXPLICIT;
+  const char *metric = job_string(args, "validation-metric");
+  if (!job_given(args, "validation")) {
+    if (metric) job_warn("--validation-metric has no effect without --validation");
+    return RDD_OK;
+  }
+  t->watch = (metric ? !strcmp(metric, "ndcg") : implicit) ? ALS_NDCG : ALS_RMSE;
+  if (implicit && t->watch == ALS_RMSE)
+    return rdd_set(err, RDD_EUSAGE,
+                   "--validation-metric rmse says nothing about implicit ratings, whose "
+                   "predictions are no ratings; leave it, and NDCG@10 is watched");
+  return RDD_OK;
+}
+
 /* What the command line says of the fit, and what it says to no end. Not collective. */
 static rdd_status read_params(training *t, const job_args *args, rdd_err *err) {
   rdd_status st = job_params_read(args, &t->params, err);
   if (st) return st;
   bool implicit = t->params.loss.mode != ALS_EXPLICIT;
   t->start = job_start_read(args);
-  if (implicit && job_given(args, "validation"))
-    return rdd_set(
-        err, RDD_EUSAGE,
-        "--validation measures the RMSE, which says nothing about implicit ratings; leave "
-        "it, and --tol looks at the objective");
+  st = read_watch(t, args, err);
+  if (st) return st;
   if (t->start.spark && t->init_path)
     return rdd_set(err, RDD_EUSAGE, "--init %s and --init-model are two ways to begin; give one",
                    job_string(args, "init"));

@@ -54,9 +54,10 @@ typedef struct job_mark {
 typedef struct job_history_column {
   const char *name, *units, *description;
   size_t offset; /* in als_iteration */
+  bool newer;    /* files of before it was there may lack it */
 } job_history_column;
 
-enum { JOB_HISTORY_COLUMNS = 8 };
+enum { JOB_HISTORY_COLUMNS = 9 };
 extern const job_history_column job_history[JOB_HISTORY_COLUMNS];
 
 /* Write a model, whole or not at all.                                     Not collective.

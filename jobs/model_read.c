@@ -517,10 +517,12 @@ int job_saved_iteration(const job_saved *saved) {
 }
 
 /* One column of the history; rank 0. */
-static rdd_status read_history_column(const reader *in, const char *name, int64_t n, double *value,
-                                      rdd_err *err) {
+static rdd_status read_history_column(const reader *in, const job_history_column *column, int64_t n,
+                                      double *value, rdd_err *err) {
   char full[32];
-  snprintf(full, sizeof(full), "/history/%s", name);
+  snprintf(full, sizeof(full), "/history/%s", column->name);
+  for (int64_t i = 0; i < n; i++) value[i] = NAN;
+  if (column->newer && H5Lexists(in->file, full, H5P_DEFAULT) == 0) return RDD_OK;
   hid_t dataset = H5Dopen2(in->file, full, H5P_DEFAULT);
   if (dataset < 0)
     return rdd_set(err, RDD_EDATA, "%s: not a whole checkpoint: dataset %s is missing", in->path,
@@ -543,7 +545,7 @@ static rdd_status read_history(const reader *in, als_iteration *history, rdd_err
   rdd_status st = RDD_OK;
   for (const job_history_column *c = job_history; c < job_history + JOB_HISTORY_COLUMNS && !st;
        c++) {
-    st = read_history_column(in, c->name, n, value, err);
+    st = read_history_column(in, c, n, value, err);
     for (int64_t i = 0; i < n && !st; i++) {
       memcpy((char *)&history[i] + c->offset, &value[i], sizeof *value);
       history[i].iteration = (int)i + 1;

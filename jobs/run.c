@@ -306,6 +306,7 @@ void job_run_log_iteration(job_run *run, const als_iteration *iteration) {
   add_real(json, "rmse_train", iteration->rmse_train);
   add_real(json, "rmse_test", iteration->rmse_test);
   add_real(json, "rmse_validation", iteration->rmse_validation);
+  add_real(json, "ndcg_validation", iteration->ndcg_validation);
   add_real(json, "loss_ratings", iteration->loss_ratings);
   add_real(json, "loss_pairs", iteration->loss_pairs);
   add_real(json, "loss_reg", iteration->loss_reg);

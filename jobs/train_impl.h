@@ -23,6 +23,7 @@ typedef struct training {
   job *j;
   const char *path, *inputs, *init_path;
   als_params params;
+  als_watch watch;
   job_start start;
   const job_input *input[TRAIN_PARTS]; /* NULL where there is none */
   int place[TRAIN_PARTS];              /* of each input among the gang's RDDs */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 int job_train_best(const training *t) {
-  return t->iterations ? als_best_iteration(t->problem.validation, t->history, t->iterations) : 0;
+  return t->iterations ? als_best_iteration(t->watch, t->history, t->iterations) : 0;
 }
 
 static int add(char *line, size_t size, int at, const char *name, double value) {
@@ -21,6 +21,7 @@ void job_train_show(const training *t, const als_iteration *i) {
   at = add(line, sizeof line, at, "rmse", i->rmse_train);
   at = add(line, sizeof line, at, "test", i->rmse_test);
   at = add(line, sizeof line, at, "validation", i->rmse_validation);
+  at = add(line, sizeof line, at, "validation ndcg@10", i->ndcg_validation);
   if (!i->exact)
     snprintf(place, sizeof place, "iteration %*d/%d", t->params.max_iter > 9 ? 2 : 1, i->iteration,
              t->params.max_iter);
@@ -35,7 +36,8 @@ void job_train_show(const training *t, const als_iteration *i) {
 static bool is_told(const training *t, const char *column) {
   if (!strcmp(column, "rmse_train")) return t->params.loss.mode == ALS_EXPLICIT;
   if (!strcmp(column, "rmse_test")) return t->input[TRAIN_TEST];
-  if (!strcmp(column, "rmse_validation")) return t->input[TRAIN_VALIDATION];
+  if (!strcmp(column, "rmse_validation")) return t->watch == ALS_RMSE;
+  if (!strcmp(column, "ndcg_validation")) return t->watch == ALS_NDCG;
   return strcmp(column, "seconds") != 0; /* it has another name */
 }
 

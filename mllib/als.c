@@ -2,6 +2,7 @@
 #include "mllib/als.h"
 
 #include "mllib/bias_impl.h"
+#include "mllib/metrics.h"
 #include "mllib/threads_impl.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
@@ -96,10 +97,11 @@ static rdd_status check_model(const als_params *params, const als_model *model, 
 static rdd_status check_problem(const als_problem *problem, const als_params *params,
                                 rdd_err *err) {
   if (problem->ratings < 1) return rdd_set(err, RDD_EDATA, "there are no ratings to train on");
-  if (problem->validation && params->loss.mode != ALS_EXPLICIT)
+  if ((problem->validation != NULL) != (problem->watch != ALS_OBJECTIVE))
+    return rdd_set(err, RDD_EUSAGE, "a validation part and what is watched over it go together");
+  if (problem->watch == ALS_RMSE && params->loss.mode != ALS_EXPLICIT)
     return rdd_set(err, RDD_EUSAGE,
-                   "validation is by the RMSE, which says nothing about implicit ratings; stop by "
-                   "the objective instead");
+                   "the RMSE of validation says nothing about implicit ratings; watch the NDCG");
   return RDD_OK;
 }
 
@@ -164,12 +166,34 @@ static rdd_status error_over(const fit *f, const als_side *by_user, double *rmse
   return st;
 }
 
-static rdd_status evaluate(const fit *f, als_iteration *out, rdd_err *err) {
-  rdd_status st = error_over(f, f->problem->test, &out->rmse_test, err);
-  if (!st) st = error_over(f, f->problem->validation, &out->rmse_validation, err);
-  if (!st && f->best && isnan(out->rmse_validation))
-    st = rdd_set(err, RDD_EDATA,
+static rdd_status watch_error(const fit *f, double *rmse_out, rdd_err *err) {
+  rdd_status st = error_over(f, f->problem->validation, rmse_out, err);
+  if (st || !isnan(*rmse_out)) return st;
+  return rdd_set(err, RDD_EDATA,
                  "no validation rating has both a user and an item that the training part knows");
+}
+
+static rdd_status watch_lists(const fit *f, double *ndcg_out, rdd_err *err) {
+  static const int cutoff = ALS_WATCHED_CUTOFF;
+  const als_ranking_options options = {.cutoff = &cutoff, .cutoffs = 1};
+  const als_held_out held_out = {
+      .model = f->model, .test = f->problem->validation, .seen = &f->problem->side[ALS_USERS]};
+  als_ranking ranking;
+  rdd_status st = als_rank_held_out(f->comm, &held_out, &options, &ranking, err);
+  if (st) return st;
+  *ndcg_out = ranking.at[0].ndcg;
+  if (ranking.users > 0) return RDD_OK;
+  return rdd_set(err, RDD_EDATA,
+                 "no validation rating is above 0, of a user and an item that the training part "
+                 "knows, and not in that part itself");
+}
+
+static rdd_status evaluate(const fit *f, als_iteration *out, rdd_err *err) {
+  out->rmse_validation = out->ndcg_validation = NAN;
+  rdd_status st = error_over(f, f->problem->test, &out->rmse_test, err);
+  if (st) return st;
+  if (f->problem->watch == ALS_RMSE) st = watch_error(f, &out->rmse_validation, err);
+  if (f->problem->watch == ALS_NDCG) st = watch_lists(f, &out->ndcg_validation, err);
   return st;
 }
 
@@ -192,31 +216,35 @@ static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err 
   if (st) return st;
   out->seconds = seconds_now() - start;
   f->made++;
-  if (f->best && als_best_iteration(true, f->history, f->made) == f->made)
+  if (f->best && als_best_iteration(f->problem->watch, f->history, f->made) == f->made)
     als_best_keep(f->best, f->comm, f->problem, f->model, f->made);
   if (f->hooks->after)
     st = f->hooks->after(f->hooks->arg, f->comm, f->model, f->history, f->made, &f->stop, err);
   return st;
 }
 
-static double measure_of(bool validated, const als_iteration *i) {
-  return validated ? i->rmse_validation : i->objective;
+/* What is watched, as a number that falls as it gets better. */
+static double cost_of(als_watch watch, const als_iteration *i) {
+  return watch == ALS_OBJECTIVE ? i->objective
+         : watch == ALS_RMSE    ? i->rmse_validation
+                                : -i->ndcg_validation;
 }
 
-int als_best_iteration(bool validated, const als_iteration *history, int made) {
-  int best = validated ? 1 : made;
-  for (int i = 2; validated && i <= made; i++)
-    if (history[i - 1].rmse_validation < history[best - 1].rmse_validation) best = i;
+int als_best_iteration(als_watch watch, const als_iteration *history, int made) {
+  if (watch == ALS_OBJECTIVE) return made;
+  int best = 1;
+  for (int i = 2; i <= made; i++)
+    if (cost_of(watch, &history[i - 1]) < cost_of(watch, &history[best - 1])) best = i;
   return best;
 }
 
 /* It is asked before each iteration, so that a fit that is resumed stops where the undisturbed one did. */
-bool als_converged(const als_params *params, bool validated, const als_iteration *history,
+bool als_converged(const als_params *params, als_watch watch, const als_iteration *history,
                    int made) {
   if (made < 2 || params->tol <= 0) return false;
-  double before = measure_of(validated, &history[0]);
-  for (int i = 1; i < made - 1; i++) before = fmin(before, measure_of(validated, &history[i]));
-  return before - measure_of(validated, &history[made - 1]) <= params->tol * before;
+  double before = cost_of(watch, &history[0]);
+  for (int i = 1; i < made - 1; i++) before = fmin(before, cost_of(watch, &history[i]));
+  return before - cost_of(watch, &history[made - 1]) <= params->tol * fabs(before);
 }
 
 static rdd_status check_start(int start, const als_params *params, rdd_err *err) {
@@ -245,7 +273,7 @@ static rdd_status open_best(fit *f, rdd_err *err) {
   f->best = f->problem->best;
   if (!f->best) st = als_best_new(f->comm, f->model, f->params, &f->best, err);
   if (st || f->made == 0) return st;
-  int best = als_best_iteration(true, f->history, f->made);
+  int best = als_best_iteration(f->problem->watch, f->history, f->made);
   if (best == f->made)
     als_best_keep(f->best, f->comm, f->problem, f->model, best);
   else if (f->best->iteration != best)
@@ -268,7 +296,7 @@ static rdd_status iterate_to_end(fit *f, rdd_err *err) {
   const als_params *params = f->params;
   rdd_status st = RDD_OK;
   while (!st && f->made < params->max_iter && !f->stop &&
-         !als_converged(params, f->best != NULL, f->history, f->made))
+         !als_converged(params, f->problem->watch, f->history, f->made))
     st = iterate(f, params, false, err);
   if (st) return st;
   take_best(f);

@@ -61,13 +61,25 @@ typedef struct als_iteration {
   bool exact;        /* the one of final_exact: it has no other after it, and no checkpoint */
   double rmse_train; /* explicit: over all ratings, with the factors of this iteration; else NaN */
   double rmse_test;  /* not clamped; NaN without a test part */
-  double rmse_validation; /* the same over the validation part */
+  double rmse_validation; /* the same over the validation part, where ALS_RMSE is watched */
+  double ndcg_validation; /* NDCG at ALS_WATCHED_CUTOFF over it, where ALS_NDCG is; else NaN */
   double loss_ratings;    /* the part of the loss over ratings (loss.h) */
   double loss_pairs;      /* w times the sum of s^2 over all pairs */
   double loss_reg;        /* ridges times squared norms, both sides */
   double objective;
   double seconds; /* wall time of the iteration, test included */
 } als_iteration;
+
+/* What decides when to stop, and which iteration is kept. */
+typedef enum als_watch {
+  ALS_OBJECTIVE, /* without a validation part: the last iteration is kept */
+  ALS_RMSE,      /* over the validation part; explicit ratings only */
+  ALS_NDCG, /* of lists of ALS_WATCHED_CUTOFF items, as als_rank_held_out() has it: relevant is what has
+                    a rating above 0 in the validation part, candidates are all items but those that the
+                    user has in the training part */
+} als_watch;
+
+enum { ALS_WATCHED_CUTOFF = 10 };
 
 /* The factors of the best iteration so far. */
 typedef struct als_best {
@@ -80,8 +92,8 @@ typedef struct als_problem {
   als_side side[2];     /* the training ratings, seen from users and from items */
   int64_t ratings;      /* over all ranks */
   const als_side *test; /* ratings by user to evaluate after each iteration, or NULL; not changed */
-  /* The same, and they decide when to stop and which iteration is kept; explicit only, or NULL. */
-  const als_side *validation;
+  const als_side *validation; /* the same, for `watch`; or NULL */
+  als_watch watch;            /* ALS_OBJECTIVE where, and only where, there is no validation part */
   /* Where the best iteration is kept on the way; NULL: als_fit() makes one for itself. */
   als_best *best;
 } als_problem;
@@ -99,14 +111,14 @@ void als_best_keep(als_best *best, rdd_comm *comm, const als_problem *problem,
 void als_best_restore(const als_best *best, rdd_comm *comm, const als_problem *problem,
                       als_model *model);
 
-/* Which iteration's factors a model has after `made` (>= 1) of them: the first of those with the lowest
- * error of validation, or the last.                                       Not collective. */
-int als_best_iteration(bool validated, const als_iteration *history, int made);
+/* Which iteration's factors a model has after `made` (>= 1) of them: the first of those with the best
+ * measure of validation, or the last.                                     Not collective. */
+int als_best_iteration(als_watch watch, const als_iteration *history, int made);
 
-/* True where the last of `made` iterations brought too little: the objective, or the error of validation
- * where there is one, is not below the lowest before by more than `tol` of that. A fit makes no further
- * iteration then, but for the exact one.                                  Not collective. */
-bool als_converged(const als_params *params, bool validated, const als_iteration *history,
+/* True where the last of `made` iterations brought too little: what is watched is not better than the best
+ * before by more than `tol` of that. A fit makes no further iteration then, but for the exact one.
+ * Not collective. */
+bool als_converged(const als_params *params, als_watch watch, const als_iteration *history,
                    int made);
 
 /* What a job hangs onto the iterations. Each may be NULL. */
@@ -137,8 +149,8 @@ typedef struct als_hooks {
  * Resumed or not, the result has the same bits: what is neither in the factors nor in the history is
  * computed anew, and a fit that had come to its tolerance makes no further iteration.
  * Fails with RDD_ESINGULAR where a row's equations are not positive definite: err->detail is
- * {side, dense index of the lowest such row}; with RDD_EUSAGE for parameters out of range; with
- * what a hook returns. */
+ * {side, dense index of the lowest such row}; with RDD_EUSAGE for parameters out of range; with RDD_EDATA
+ * where the validation part has nothing to measure; with what a hook returns. */
 RDD_MUST_CHECK rdd_status als_fit(rdd_comm *comm, als_problem *problem, const als_params *params,
                                   als_model *model, int start, const als_hooks *hooks,
                                   als_iteration *history, int *done_out, rdd_err *err);

@@ -58,6 +58,9 @@ mode --bias --reg-param 0.1 --validation held-out.csv
 check "here the best iteration is one before the checkpoint" says "iteration [123] is the best"
 mode --update-bias --solver cg --reg-param 0.1 --validation held-out.csv --test held-out.csv
 check "here too" says "iteration [123] is the best"
+mode --unobserved-weight 0.1 --solver cg --validation held-out.csv
+check "and where lists are watched" says "iteration [123] is the best"
+mode --bias --nonnegative --validation held-out.csv --validation-metric ndcg --test held-out.csv
 
 # ---- Every processor ----
 
@@ -104,6 +107,52 @@ head -n 100 held-out.csv >less.csv
 train 0 other --rank 5 --max-iter 7 --bias --validation less.csv --checkpoint-dir e
 check "checkpoints of other validation ratings are not used" \
   eval 'succeeds && says "passed over: it is of other ratings" && ! says resumed'
+
+# ---- The best lists ----
+
+lists="--implicit-prefs --alpha 3 --reg-param 1 --rank 5"
+# judge MODEL RANKS: prints what `als evaluate` says of its lists.
+judge() {
+  run "$2" evaluate "$1.h5" held-out.csv --ranking --train ratings.csv --cold-start-strategy drop --json
+  json_value ndcg@10
+}
+train 2 best $lists --max-iter 7 --validation held-out.csv --work-dir lists --json
+best=$(json_value best_iteration) watched=$(json_value ndcg_validation)
+check "an iteration before the last has the best lists" \
+  eval '[ "$best" -gt 1 ] && [ "$best" -lt 7 ] && json_length ndcg_validation 7 && ! prints rmse_validation'
+check "they are told of" says "iteration 7/7: validation ndcg@10 0.[0-9]{6}, objective"
+check "in the event log, too" grep -q '"iteration": 7, "ndcg_validation": 0.*"objective"' lists/events/*.jsonl
+highest=0 first=
+judged=
+for n in 1 2 3 4 5 6 7; do
+  train 0 short $lists --max-iter "$n" --quiet
+  value=$(judge short 0)
+  judged="$judged${judged:+, }$value"
+  if holds_for "$value > $highest"; then highest=$value first=$n; fi
+done
+check "evaluate says the same of each iteration" eval '[ "[$judged]" = "$watched" ]'
+check "the model is of the first of the highest NDCG" \
+  eval '[ "$best" = "$first" ] && [ "$(judge best 3)" = "$highest" ]'
+run 0 info best.h5 --json
+check "info tells it" eval 'json_is best_iteration "$best" && holds_for "($(json_value ndcg_validation) - $highest)^2 < 1e-24"'
+train 2 early $lists --max-iter 50 --validation held-out.csv --tol 0.0001 --json
+check "--tol looks at the lists" \
+  eval 'json_is best_iteration "$best" && json_is iterations $((best + 1)) && [ "$(judge early 0)" = "$highest" ]'
+train 0 early $lists --max-iter 50 --validation held-out.csv --tol 0.1 --json
+check "which have to gain a share" eval 'json_is iterations 3 && json_is best_iteration 3'
+rm -rf e
+explicit="--rank 5 --bias --validation held-out.csv --checkpoint-dir e"
+train 0 other $explicit --max-iter 3 --checkpoint-interval 1
+train 0 other $explicit --max-iter 7 --validation-metric ndcg --json
+check "checkpoints by another measure are not used" \
+  eval 'succeeds && says "passed over: it is of other ratings or parameters" && json_is resumed_from 0 &&
+    json_length ndcg_validation 7'
+sed 's/,[^,]*$/,-1/' held-out.csv >disliked.csv
+train 0 refused $lists --max-iter 1 --validation disliked.csv
+check "a validation part without relevant items" \
+  eval 'exits 65 && says "no validation rating is above 0" && absent refused.h5'
+train 3 refused $lists --max-iter 1 --validation ratings.csv
+check "or with none that is held out" eval 'exits 65 && says "no validation rating is above 0" && absent refused.h5'
 train 0 other --rank 5 --max-iter 2 --tol 0.5 --unobserved-weight 1
 check "--tol looks at the objective of implicit ratings" succeeds
 
@@ -159,6 +208,7 @@ warns "final-exact has no effect with --solver cholesky" --final-exact yes
 warns "reg-param has no effect beside" --reg-param 1 --reg-user 1 --reg-item 1
 warns "num-user-blocks has no effect without --init" --num-user-blocks 4
 warns "says little about implicit" --test held-out.csv --implicit-prefs
+warns "validation-metric has no effect without --validation" --validation-metric ndcg
 train 0 warned --rank 2 --max-iter 1 --alpha 2 --implicit-prefs --solver cg --cg-steps 2
 check "what fits is not" eval '! says "no effect"'
 
@@ -177,7 +227,8 @@ refused "nonnegative does not go with --solver cg" --nonnegative --solver cg
 refused "nonnegative does not go with --update-bias" --nonnegative --update-bias
 refused "precision single does not go with --nonnegative" --precision single --nonnegative
 refused "precision single does not go with --solver subspace" --precision single --solver subspace
-refused "validation measures the RMSE" --validation held-out.csv --implicit-prefs
+refused "rmse says nothing about implicit" --validation held-out.csv --validation-metric rmse --implicit-prefs
+refused "validation-metric .*mae" --validation held-out.csv --validation-metric mae
 refused "init spark3 and --init-model" --init spark3 --init-model told.h5
 refused "reg-scaling 'some' is neither" --reg-scaling some
 refused "reg-scaling '-1' is neither" --reg-scaling -1

@@ -293,6 +293,8 @@ static bool open_test(fx_fit *fit, rdd_comm *comm, const fx_setup *setup,
                   &err);
   rdd_parts_free(parts);
   if (ok) fit->problem.test = &fit->test;
+  fit->problem.watch = setup->watch;
+  if (ok && setup->watch) fit->problem.validation = &fit->test;
   return ok;
 }
 

@@ -68,6 +68,7 @@ rdd_parts *fx_parts(const fx_list *list, int64_t partitions, int64_t batch_rows,
 
 typedef struct fx_setup {
   const fx_list *train, *test; /* test may be NULL */
+  als_watch watch;             /* the test part is that of validation, too; or ALS_OBJECTIVE */
   int64_t partitions, batch_rows, round;
   bool text;
   als_params params;

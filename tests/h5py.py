@@ -193,7 +193,8 @@ class Model:
         history = f["history"]
         n = int(f.attrs["iterations"])
         parts = {"loss_ratings", "loss_pairs", "loss_reg"}
-        fields = parts | {"rmse_train", "rmse_test", "rmse_validation", "objective", "seconds"}
+        errors = {"rmse_train", "rmse_test", "rmse_validation", "ndcg_validation"}
+        fields = parts | errors | {"objective", "seconds"}
         check(
             "  its history has a row for each iteration",
             set(history) == fields

@@ -1,5 +1,6 @@
 /* Checkpoints: what is written comes back in every bit, or is passed over; never anything else. */
 #include "jobs/checkpoint.h"
+#include "jobs/h5.h"
 #include "jobs/output.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
@@ -69,6 +70,7 @@ static void iterate(run *r, int iteration) {
                                               .rmse_train = 1.0 / iteration,
                                               .rmse_test = 2.0 / iteration,
                                               .rmse_validation = validation_error(iteration),
+                                              .ndcg_validation = 1 / validation_error(iteration),
                                               .objective = 1000.0 / iteration,
                                               .seconds = 0.25 * iteration};
 }
@@ -97,7 +99,8 @@ static bool history_is_of(const als_iteration *history, int iterations, bool tes
   for (int i = 1; i <= iterations; i++) {
     const als_iteration *it = &history[i - 1];
     if (it->iteration != i || it->rmse_train != 1.0 / i || it->objective != 1000.0 / i ||
-        it->seconds != 0.25 * i || it->rmse_validation != validation_error(i))
+        it->seconds != 0.25 * i || it->rmse_validation != validation_error(i) ||
+        it->ndcg_validation != 1 / validation_error(i))
       return false;
     if (tested ? it->rmse_test != 2.0 / i : !isnan(it->rmse_test)) return false;
   }
@@ -355,21 +358,56 @@ static void test_best(void) {
   }
 }
 
-/* Where a tolerance looks at the error of validation, that decides what is beyond the end. */
+/* Where a tolerance looks at validation, that decides what is beyond the end. */
 static void test_beyond_validation(void) {
-  run r;
-  als_best *best = NULL;
-  rdd_err err = {0};
-  if (!run_open(&r, "beyond-validation", USERS, ITEMS, K)) return;
-  make_iterations(&r, 1, 5, false);
-  r.how.params.tol = 0.01;
-  TK_CHECK(resume(&r) == 5); /* the objective falls by more */
-  if (TK_OK(als_best_new(r.comm, r.model, &r.how.params, &best, &err), &err)) {
-    r.opts.best = best;
-    make_iterations(&r, 4, 4, false);
-    TK_CHECK(resume(&r) == 4); /* the first that is worse than the one before */
+  for (als_watch watch = ALS_RMSE; watch <= ALS_NDCG; watch++) {
+    run r;
+    als_best *best = NULL;
+    rdd_err err = {0};
+    if (!run_open(&r, watch == ALS_RMSE ? "beyond-rmse" : "beyond-ndcg", USERS, ITEMS, K)) return;
+    make_iterations(&r, 1, 5, false);
+    r.how.params.tol = 0.01;
+    TK_CHECK(resume(&r) == 5); /* the objective falls by more */
+    if (TK_OK(als_best_new(r.comm, r.model, &r.how.params, &best, &err), &err)) {
+      r.opts.best = best;
+      r.opts.watch = watch;
+      make_iterations(&r, 4, 4, false);
+      TK_CHECK(resume(&r) == 4); /* the first that is worse than the one before */
+    }
+    als_best_free(best);
+    run_close(&r);
   }
-  als_best_free(best);
+}
+
+/* Take a column of the history away from the checkpoint of iteration 3, and seal it again. */
+static void drop_column(const run *r, const char *name) {
+  char path[PATH];
+  rdd_err err = {0};
+  hid_t file = H5Fopen(path_of(r, 3, path), H5F_ACC_RDWR, H5P_DEFAULT);
+  TK_CHECK(file >= 0 && H5Ldelete(file, name, H5P_DEFAULT) >= 0);
+  TK_CHECK(H5Fclose(file) >= 0);
+  TK_OK(job_h5_seal(path, &err), &err);
+}
+
+/* One of before lists were watched is as good; one that lacks another column is not whole. */
+static void test_older(void) {
+  run r;
+  job_checkpoints *c = NULL;
+  als_iteration history[MAX_ITER];
+  rdd_err err = {0};
+  int start = -1;
+  if (!run_open(&r, "older", USERS, ITEMS, K)) return;
+  make_iterations(&r, 3, 3, false);
+  drop_column(&r, "/history/ndcg_validation");
+  if (TK_OK(job_checkpoints_open(&c, r.comm, &r.opts, &err), &err))
+    TK_OK(job_checkpoints_resume(c, r.model, history, &start, &err), &err);
+  job_checkpoints_close(c);
+  TK_CHECK(start == 3 && model_is_of(&r, 3));
+  for (int i = 0; i < 3 && start == 3; i++)
+    TK_CHECK(isnan(history[i].ndcg_validation) &&
+             history[i].rmse_validation == validation_error(i + 1));
+  drop_column(&r, "/history/rmse_validation");
+  TK_CHECK(resume(&r) == 0);
   run_close(&r);
 }
 
@@ -685,8 +723,12 @@ static void test_mark(void) {
   iterate(&r, 1);
   TK_CHECK(mark_of(&r, &problem, q, 1) != iterative);
   problem.validation = &problem.side[ALS_USERS];
-  TK_CHECK(mark_of(&r, &problem, p, 1) != mark);
+  problem.watch = ALS_RMSE;
+  uint64_t watched = mark_of(&r, &problem, p, 1);
+  problem.watch = ALS_NDCG;
+  TK_CHECK(watched != mark && mark_of(&r, &problem, p, 1) != watched);
   problem.validation = NULL;
+  problem.watch = ALS_OBJECTIVE;
   problem.test = &problem.side[ALS_USERS];
   job_mark both = job_checkpoint_mark(r.comm, r.model, &problem, &p, 1);
   TK_CHECK(both.run == mark && both.test != 0);
@@ -701,7 +743,8 @@ static const tk_case cases[] = {
     {"the tables change while it is written", test_tables_change_meanwhile},
     {"removing takes this run's checkpoints only", test_remove},
     {"the best iteration and fitted biases come back", test_best},
-    {"the error of validation decides what is beyond the end", test_beyond_validation},
+    {"validation decides what is beyond the end", test_beyond_validation},
+    {"one of an older version is as good", test_older},
     {"a truncated one falls back to the one before", test_truncated},
     {"a damaged one, wherever, falls back to the one before", test_damaged_anywhere},
     {"one with a NaN falls back to the one before", test_not_finite},

@@ -541,6 +541,38 @@ static void start_out_of_range_is_refused(void) {
   rdd_comm_close(comm);
 }
 
+static void what_is_watched_decides(void) {
+  als_iteration h[5] = {{.objective = 100, .rmse_validation = 2.0, .ndcg_validation = 0.20},
+                        {.objective = 50, .rmse_validation = 1.0, .ndcg_validation = 0.40},
+                        {.objective = 40, .rmse_validation = 1.0, .ndcg_validation = 0.30},
+                        {.objective = 39, .rmse_validation = 0.9, .ndcg_validation = 0.40},
+                        {.objective = 38, .rmse_validation = 0.95, .ndcg_validation = 0.41}};
+  static const struct {
+    als_watch watch;
+    double tol;
+    int best[5], ends; /* after 1 to 5 of them; the first that brings too little, 6: none does */
+  } row[] = {
+      {ALS_OBJECTIVE, 0.03, {1, 2, 3, 4, 5}, 4}, {ALS_RMSE, 1e-9, {1, 2, 2, 4, 4}, 3},
+      {ALS_NDCG, 1e-9, {1, 2, 2, 2, 5}, 3},      {ALS_NDCG, 0.99, {1, 2, 2, 2, 5}, 3},
+      {ALS_NDCG, 1, {1, 2, 2, 2, 5}, 2},         {ALS_RMSE, 0, {1, 2, 2, 4, 4}, 6},
+      {ALS_OBJECTIVE, 1e-3, {1, 2, 3, 4, 5}, 6},
+  };
+  for (size_t t = 0; t < sizeof row / sizeof *row; t++) {
+    const als_params params = {.tol = row[t].tol};
+    int ends = 6;
+    for (int made = 5; made >= 1; made--) {
+      TK_CHECK(als_best_iteration(row[t].watch, h, made) == row[t].best[made - 1]);
+      if (als_converged(&params, row[t].watch, h, made)) ends = made;
+    }
+    TK_CHECK(ends == row[t].ends);
+  }
+  const als_params params = {
+      .tol = 0.01}; /* a gain of 2.5 % over the best before, not over the last */
+  TK_CHECK(!als_converged(&params, ALS_NDCG, h, 5));
+  h[0].ndcg_validation = h[1].ndcg_validation = 0;
+  TK_CHECK(als_converged(&params, ALS_NDCG, h, 2) && !als_converged(&params, ALS_NDCG, h, 3));
+}
+
 static uint64_t fingerprint(rdd_comm *comm, const fx_list *list, bool text) {
   uint64_t found = 0;
   fx_fit fit;
@@ -733,6 +765,7 @@ int main(void) {
       {"initial factors are keyed by id", initial_factors_are_keyed_by_id},
       {"start factors are copied by id", start_factors_are_copied_by_id},
       {"iterations stop at the tolerance", stops_at_the_tolerance_and_reports},
+      {"what is watched decides which is best, and when to stop", what_is_watched_decides},
       {"parameters out of range are refused", parameters_out_of_range_are_refused},
       {"hooks are called, and may stop or fail", hooks_are_called},
       {"a start out of range is refused", start_out_of_range_is_refused},

@@ -1,6 +1,7 @@
 /* The fit over ranks: the same bits as on one, and all ranks leave together when one cannot go on.
  * */
 #include "mllib/als.h"
+#include "mllib/metrics.h"
 #include "mllib/spark_impl.h"
 #include "rdd/memory.h"
 #include "tests/fixtures.h"
@@ -33,6 +34,8 @@ static void check_same_fit(const fx_fit *a, const fx_fit *b) {
   for (int i = 0; i < a->iterations; i++) {
     TK_CHECK(a->history[i].objective == b->history[i].objective);
     TK_CHECK(same_number(a->history[i].rmse_train, b->history[i].rmse_train));
+    TK_CHECK(same_number(a->history[i].rmse_validation, b->history[i].rmse_validation));
+    TK_CHECK(same_number(a->history[i].ndcg_validation, b->history[i].ndcg_validation));
     TK_CHECK(!a->problem.test || a->history[i].rmse_test == b->history[i].rmse_test);
   }
 }
@@ -108,6 +111,97 @@ static void more_ranks_than_rows(rdd_comm *comm) {
     setup.params = (als_params){
         .rank = 2, .reg = {0.1, 0.1}, .reg_exponent = 1, .max_iter = 5, .bias = partitions % 2};
     check_against_one(comm, &list, setup);
+  }
+  fx_reset(&list);
+}
+
+/* ---- Validation ---- */
+
+static double ndcg_of(rdd_comm *comm, const fx_fit *fit) {
+  static const int cutoff = ALS_WATCHED_CUTOFF;
+  const als_ranking_options options = {.cutoff = &cutoff, .cutoffs = 1};
+  const als_held_out held_out = {
+      .model = fit->model, .test = &fit->test, .seen = &fit->problem.side[ALS_USERS]};
+  als_ranking ranking = {0};
+  rdd_err err = {0};
+  TK_OK(als_rank_held_out(comm, &held_out, &options, &ranking, &err), &err);
+  return ranking.at[0].ndcg;
+}
+
+/* The model is the first of those with the highest NDCG, and its lists are what the history says. */
+static void check_best_lists(rdd_comm *comm, const fx_setup *setup, bool in_between) {
+  fx_fit fit;
+  if (fx_open(&fit, comm, setup) && fx_run(&fit, comm, setup)) {
+    int best = als_best_iteration(ALS_NDCG, fit.history, fit.iterations);
+    for (int i = 1; i <= fit.iterations; i++) {
+      double ndcg = fit.history[i - 1].ndcg_validation;
+      TK_CHECK(i < best ? ndcg < fit.history[best - 1].ndcg_validation
+                        : ndcg <= fit.history[best - 1].ndcg_validation);
+      TK_CHECK(isnan(fit.history[i - 1].rmse_validation));
+    }
+    TK_CHECK(ndcg_of(comm, &fit) == fit.history[best - 1].ndcg_validation);
+    TK_CHECK(!in_between || (best > 1 && best < fit.iterations));
+  }
+  fx_close(&fit);
+}
+
+static void lists_are_watched(rdd_comm *comm) {
+  fx_list list = {0}, held_out = {0};
+  fx_planted(80, 60, 3, 15, 2, &list);
+  fx_planted(90, 60, 3, 4, 2, &held_out);
+  fx_setup setup = {.test = &held_out, .watch = ALS_NDCG, .partitions = 5, .batch_rows = 9};
+  setup.params = als_params_default();
+  setup.params.max_iter = 12;
+  setup.params.loss.mode = ALS_IMPLICIT;
+  for (int t = 0; t < 3; t++) {
+    if (t == 1) setup.params.solver = ALS_CG; /* and an exact iteration */
+    if (t == 1) setup.params.final_exact = true;
+    if (t == 2) setup.params.loss.mode = ALS_EXPLICIT;
+    if (t == 2) setup.params.bias = setup.params.update_bias = true;
+    check_against_one(comm, &list, setup);
+    setup.train = &list;
+    check_best_lists(comm, &setup, t == 0);
+  }
+  fx_reset(&list);
+  fx_reset(&held_out);
+}
+
+static void watching_that_cannot_be(rdd_comm *comm) {
+  static const struct {
+    als_watch watch;
+    als_mode mode;
+    bool part, known;
+    float value;
+    rdd_status status;
+    const char *says;
+  } row[] = {
+      {ALS_RMSE, ALS_IMPLICIT, true, true, 1, RDD_EUSAGE, "says nothing about implicit"},
+      {ALS_NDCG, ALS_IALS, false, true, 1, RDD_EUSAGE, "go together"},
+      {ALS_OBJECTIVE, ALS_IALS, true, true, 1, RDD_EUSAGE, "go together"},
+      {ALS_RMSE, ALS_EXPLICIT, true, false, 1, RDD_EDATA, "has both a user and an item"},
+      {ALS_NDCG, ALS_EXPLICIT, true, false, 1, RDD_EDATA, "is above 0, of a user and an item"},
+      {ALS_NDCG, ALS_IALS, true, true, 0, RDD_EDATA, "is above 0"},
+  };
+  fx_list list = {0};
+  fx_planted(20, 15, 2, 8, 0.3, &list);
+  for (size_t t = 0; t < sizeof row / sizeof *row; t++) {
+    fx_list other = {0};
+    fx_fit fit;
+    rdd_err err = {0};
+    fx_add(&other, row[t].known ? list.at[0].user : 2, list.at[9].item, row[t].value);
+    fx_setup setup = {.train = &list, .test = &other, .partitions = 2, .batch_rows = 9};
+    setup.watch = ALS_RMSE;
+    setup.params = als_params_default();
+    setup.params.loss.mode = row[t].mode;
+    if (fx_open(&fit, comm, &setup)) {
+      fit.problem.watch = row[t].watch;
+      if (!row[t].part) fit.problem.validation = NULL;
+      TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, 0, NULL, fit.history,
+                       &fit.iterations, &err) == row[t].status);
+      TK_CHECK(strstr(err.message, row[t].says) != NULL);
+    }
+    fx_close(&fit);
+    fx_reset(&other);
   }
   fx_reset(&list);
 }
@@ -434,6 +528,8 @@ static rdd_status fit_all(rdd_comm *comm, rdd_parts *parts, rdd_err *err) {
     st = als_model_init(model, comm, ALS_USERS, 0, err);
   if (!st) {
     als_problem problem = {.side = {users, items}, .ratings = 60, .test = &users};
+    problem.validation = &users;
+    problem.watch = ALS_RMSE;
     st = als_fit(comm, &problem, &params, model, 0, NULL, history, &done, err);
   }
   als_side_reset(&users);
@@ -489,6 +585,8 @@ int main(void) {
       {"a fit that is resumed at its tolerance", resumed_at_the_tolerance},
       {"a hook that fails on one rank", failing_hook},
       {"the fingerprint does not depend on ranks", same_fingerprint},
+      {"lists are watched, and the best iteration is kept", lists_are_watched},
+      {"what cannot be watched is refused", watching_that_cannot_be},
       {"a singular row is named alike on all ranks", singular_row_is_named_alike},
       {"all ranks leave together when memory is out", all_leave_together},
   };

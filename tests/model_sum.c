@@ -68,6 +68,7 @@ static bool print_model(const char *path) {
                                         "/history/rmse_train",
                                         "/history/rmse_test",
                                         "/history/rmse_validation",
+                                        "/history/ndcg_validation",
                                         "/history/loss_ratings",
                                         "/history/loss_pairs",
                                         "/history/loss_reg",
