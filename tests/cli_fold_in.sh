@@ -49,11 +49,12 @@ if [ -n "$sum" ]; then
   run 2 fold-in biased.h5 early.csv -o users.h5 --quiet
   check "biases taken off first: users of the training set get their own rows and biases" \
     eval 'succeeds && alike biased.h5 users.h5 users/factors users/bias items/factors items/bias'
-  run 0 train early.csv -o nn3.h5 --rank 4 --max-iter 3 --nonnegative --quiet
-  run 0 train early.csv -o nn4.h5 --rank 4 --max-iter 4 --nonnegative --quiet
-  run 0 fold-in nn3.h5 early.csv -o items.h5 --side items --quiet
-  check "nonnegative: items get those of the next iteration" \
-    eval 'succeeds && alike nn4.h5 items.h5 items/factors'
+  both_sides nonnegative --nonnegative
+  both_sides "nonnegative and implicit" --nonnegative --implicit-prefs
+  run 0 train early.csv -o biased.h5 --rank 4 --max-iter 3 --bias --nonnegative --quiet
+  run 2 fold-in biased.h5 early.csv -o users.h5 --quiet
+  check "nonnegative with biases: users of the training set get their own rows and biases" \
+    eval 'succeeds && alike biased.h5 users.h5 users/factors users/bias items/factors items/bias'
   run 0 train early.csv -o cg.h5 --rank 4 --max-iter 3 --solver cg --quiet
   run 0 fold-in cg.h5 early.csv -o users.h5 --quiet
   check "conjugate gradients end with an exact iteration, so users get their own rows" \

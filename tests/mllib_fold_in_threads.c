@@ -122,6 +122,106 @@ static void test_known(rdd_comm *comm) {
   check_known(comm, &params, false);
 }
 
+/* ---- One more half-step, of either side ---- */
+
+/* The ratings as they came, and the tables of a model that is fitted to them. Collective. */
+static bool open_again(rdd_comm *comm, const als_params *params, const fx_list *list,
+                       const fx_fit *fitted, fx_fit *out) {
+  const fx_setup setup = {.train = list, .partitions = 3, .batch_rows = 64, .params = *params};
+  bool ok = fx_open(out, comm, &setup);
+  rdd_barrier(comm);
+  for (int s = 0; ok && s < 2 && comm->node_rank == 0; s++) {
+    const als_factors *from = &fitted->model->side[s], *to = &out->model->side[s];
+    memcpy(rdd_table_data(to->factors), rdd_table_data(from->factors),
+           rdd_table_size(from->factors));
+    if (from->bias)
+      memcpy(rdd_table_data(to->bias), rdd_table_data(from->bias), rdd_table_size(from->bias));
+  }
+  if (ok) out->model->mean = fitted->model->mean;
+  rdd_barrier(comm);
+  return ok;
+}
+
+/* Damped biases of own rows, and what they leave of the ratings. */
+static void take_off(fx_fit *f, int side, double reg) {
+  als_side *rows = &f->problem.side[side];
+  float *own = rdd_table_data(f->model->side[side].bias);
+  const float *other = rdd_table_data(f->model->side[!side].bias);
+  for (int64_t r = 0; r < rows->rows; r++) {
+    int64_t begin = rows->start[r], end = rows->start[r + 1];
+    double sum = 0;
+    for (int64_t e = begin; e < end; e++)
+      sum += rows->entry[e].value - f->model->mean - other[rows->entry[e].column];
+    float bias = (float)(sum / ((double)(end - begin) + reg));
+    own[rows->first + r] = bias;
+    for (int64_t e = begin; e < end; e++) {
+      als_entry *entry = &rows->entry[e];
+      entry->value = (float)(entry->value -
+                             (f->model->mean + ((double)bias + other[entry->column])));
+    }
+  }
+}
+
+/* All rows, and as many strangers who have the ratings of one each. */
+static void check_next(rdd_comm *comm, const als_params *params, int side) {
+  enum { FAR = 1000000 };
+  fx_list list = {0}, all = {0};
+  fx_fit f = {0}, next = {0};
+  als_factors rows = {0};
+  als_fold_in_counts counts;
+  als_params exact = *params;
+  rdd_err err = {0};
+  exact.solver = ALS_CHOLESKY;
+  bool ok = fit(comm, params, false, &list, &f) && open_again(comm, params, &list, &f, &next);
+  for (int64_t i = 0; i < 2 * list.n; i++) {
+    const fx_rating *r = &list.at[i / 2];
+    int64_t far = i % 2 * FAR;
+    fx_add(&all, side == ALS_USERS ? r->user + far : r->user,
+           side == ALS_ITEMS ? r->item + far : r->item, r->value);
+  }
+  rdd_parts *parts = fx_parts(&all, 4, 16, false, comm);
+  if (ok && params->bias && !params->update_bias) take_off(&next, side, params->bias_reg);
+  rdd_barrier(comm);
+  ok = ok &&
+       TK_OK(als_half_step(comm, &next.problem.side[side], side, &exact, next.model, NULL, &err),
+             &err);
+  if (ok &&
+      TK_OK(als_fold_in(comm, f.model, params, side, &parts, 1, &rows, &counts, &err), &err)) {
+    const als_factors *want = &next.model->side[side];
+    int64_t n = want->ids->n;
+    const float *x = rdd_table_data(rows.factors), *y = rdd_table_data(want->factors);
+    TK_CHECK(rows.ids->n == 2 * n && counts.ratings == all.n && counts.unknown == 0);
+    TK_CHECK(!memcmp(x, y, (size_t)n * K * sizeof *x));
+    for (int64_t i = 0; i < n * K; i++) {
+      TK_NEAR((double)x[n * K + i], (double)y[i], 1e-6 * (1 + fabs((double)y[i])));
+      TK_CHECK(!params->nonnegative || x[n * K + i] >= 0);
+    }
+    for (int part = 0; part < 2 && params->bias; part++)
+      TK_CHECK(!memcmp((float *)rdd_table_data(rows.bias) + part * n, rdd_table_data(want->bias),
+                       (size_t)n * sizeof *x));
+  }
+  rdd_parts_free(parts);
+  als_factors_reset(&rows);
+  fx_close(&next);
+  fx_close(&f);
+  fx_reset(&all);
+  fx_reset(&list);
+}
+
+static void test_next(rdd_comm *comm) {
+  for (int t = 0; t < 9; t++) {
+    als_params params = params_of(t == 7 ? ALS_IMPLICIT : t == 8 ? ALS_IALS : ALS_EXPLICIT);
+    params.max_iter = 3;
+    params.reg[ALS_ITEMS] = 0.3;
+    params.nonnegative = t < 2 || t > 6;
+    params.bias = t % 2 == 1 && t < 7;
+    params.update_bias = t == 5;
+    if (t == 4 || t == 5) params.solver = ALS_CG;
+    if (t == 6) params.solver = ALS_SUBSPACE;
+    for (int side = 0; side < 2; side++) check_next(comm, &params, side);
+  }
+}
+
 /* Merged rows are found under their ids, and no other row moves. */
 static void test_merge(rdd_comm *comm) {
   als_params params = params_of(ALS_EXPLICIT);
@@ -207,6 +307,7 @@ int main(void) {
   static const tk_comm_case cases[] = {
       {"new rows are those of an oracle", test_oracle},
       {"known rows are those of one more half-step", test_known},
+      {"rows of either side are those of the next half-step", test_next},
       {"merging keeps all other rows", test_merge},
       {"what does not fit is refused", test_refused},
   };
