@@ -263,6 +263,15 @@ char *const *job_positional(const job_args *args) {
   return args->positional;
 }
 
+char *job_positionals_joined(const job_args *args) {
+  size_t length = 1;
+  for (int i = 0; i < args->positionals; i++) length += strlen(args->positional[i]) + 1;
+  char *line = rdd_calloc(length, 1), *at = line;
+  for (int i = 0; line && i < args->positionals; i++)
+    at += sprintf(at, "%s%s", i ? " " : "", args->positional[i]);
+  return line;
+}
+
 void job_options_print(FILE *out, const job_option *options) {
   for (const job_option *o = options; o->name; o++) {
     char left[96];

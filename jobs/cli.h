@@ -50,6 +50,7 @@ bool job_given(const job_args *args, const char *name); /* on the command line *
 
 int job_positionals(const job_args *args);
 char *const *job_positional(const job_args *args);
+char *job_positionals_joined(const job_args *args); /* with blanks between them; NULL: no memory */
 
 /* Distance of two words in single-letter edits, for "did you mean"; 32 for words longer than that. */
 int job_edit_distance(const char *a, const char *b);

@@ -9,19 +9,17 @@
 #include "jobs/model_origin.h"
 #include "jobs/output.h"
 #include "jobs/save.h"
+#include "jobs/spool.h"
 #include "jobs/ui.h"
 #include "mllib/fold_in.h"
 #include "mpi_bridge/gang.h"
 #include "rdd/memory.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { COUNT_UNKNOWN = 2, SPOOL_BYTES = 1 << 16 };
+enum { COUNT_UNKNOWN = 2 };
 
 static const job_option options[] = {
     {"output", 'o', JOB_STRING, "FILE", NULL, 0, 0, true, "where the new model goes; .h5"},
@@ -45,7 +43,9 @@ typedef struct folding {
   als_params params; /* what rows are solved with */
   als_model *model;
   job_input *input[2];
-  rdd *known[2]; /* their ratings of known columns */
+  job_output *spooled;       /* rank 0: what stands for standard input, or NULL */
+  char stdin_path[PATH_MAX]; /* where it is; "": it is not read */
+  rdd *known[2];             /* their ratings of known columns */
   rdd_counters counters[2];
   als_fold_in_counts counts;
   int64_t rows, updated;
@@ -96,55 +96,13 @@ done:
   return st;
 }
 
-/* ---- Standard input: spooled beside the output, since tasks of all ranks read it in parallel ---- */
-
-/* Rank 0. Memory is one buffer. */
-static rdd_status spool(const char *beside, job_output **out, rdd_err *err) {
-  char name[PATH_MAX], *buffer = NULL;
-  job_output *output = NULL;
-  rdd_status st = RDD_OK;
-  int fd = -1;
-  if (snprintf(name, sizeof name, "%s.stdin", beside) >= (int)sizeof name)
-    return rdd_set(err, RDD_EUSAGE, "%.200s...: the name is too long", beside);
-  buffer = rdd_alloc(SPOOL_BYTES, 1);
-  if (!buffer) return rdd_set(err, RDD_ENOMEM, "out of memory to read standard input");
-  st = job_output_open(&output, name, err);
-  if (st) goto done;
-  fd = open(job_output_path(output), O_WRONLY | O_TRUNC | O_CLOEXEC);
-  if (fd < 0) {
-    st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", name, strerror(errno));
-    goto done;
-  }
-  for (ssize_t n; !st;) {
-    n = read(STDIN_FILENO, buffer, SPOOL_BYTES);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) st = rdd_set(err, RDD_EIO, "standard input cannot be read: %s", strerror(errno));
-    if (n <= 0) break;
-    for (ssize_t at = 0, m; at < n && !st; at += m) {
-      m = write(fd, buffer + at, (size_t)(n - at));
-      if (m < 0 && errno == EINTR) m = 0;
-      if (m < 0) st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", name, strerror(errno));
-    }
-  }
-  if (st) goto done;
-  *out = output;
-  output = NULL;
-done:
-  if (fd >= 0) close(fd);
-  job_output_abandon(output);
-  rdd_free(buffer);
-  return st;
-}
-
 /* ---- The command ---- */
 
-/* Where the new ratings are read from. Collective.
- *   spooled_out  [out] on rank 0 what stands for standard input, to be abandoned at the end */
+/* Where the new ratings are read from. Collective. */
 static rdd_status open_new(folding *f, const job_args *args, const job_input_opts *opts,
-                           job_output **spooled_out, rdd_err *err) {
+                           rdd_err *err) {
   rdd_comm *comm = f->j->comm;
-  char *const *path = job_positional(args) + 1;
-  char spooled[PATH_MAX] = "", *const one[1] = {spooled};
+  char *const *path = job_positional(args) + 1, *const one[1] = {f->stdin_path};
   int n = job_positionals(args) - 1, dashes = 0;
   rdd_status st = RDD_OK;
   for (int i = 0; i < n; i++) dashes += !strcmp(path[i], "-");
@@ -152,23 +110,22 @@ static rdd_status open_new(folding *f, const job_args *args, const job_input_opt
   if (n > 1)
     return rdd_set(err, RDD_EUSAGE, "- (standard input) stands alone, not among %d inputs", n);
   if (comm->rank == 0) {
-    st = spool(f->path, spooled_out, err);
-    if (!st) snprintf(spooled, sizeof spooled, "%s", job_output_path(*spooled_out));
+    st = job_spool(f->path, &f->spooled, err);
+    if (!st) snprintf(f->stdin_path, PATH_MAX, "%s", job_output_path(f->spooled));
   }
   st = rdd_agree(comm, st, err);
   if (st) return st;
-  rdd_bcast(comm, spooled, sizeof spooled, 0);
+  rdd_bcast(comm, f->stdin_path, PATH_MAX, 0);
   return job_input_open(comm, one, 1, opts, &f->input[0], err);
 }
 
-static rdd_status open_inputs(folding *f, const job_args *args, job_output **spooled_out,
-                              rdd_err *err) {
+static rdd_status open_inputs(folding *f, const job_args *args, rdd_err *err) {
   const rdd_type types[2] = {f->model->side[ALS_USERS].ids->type,
                              f->model->side[ALS_ITEMS].ids->type};
   const char *old = job_string(args, "ratings");
   job_input_opts opts = job_input_options(f->j, args, false);
   opts.id_types = types;
-  rdd_status st = open_new(f, args, &opts, spooled_out, err);
+  rdd_status st = open_new(f, args, &opts, err);
   if (!st && old) st = job_input_open(f->j->comm, (char *const *)&old, 1, &opts, &f->input[1], err);
   if (st) return st;
   for (int i = 0; i < 2 && f->input[i] && !st; i++)
@@ -206,19 +163,17 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
                .path = job_string(args, "output"),
                .side = strcmp(job_string(args, "side"), "items") ? ALS_USERS : ALS_ITEMS};
   als_iteration *history = NULL;
-  job_output *spooled = NULL;
-  char inputs[1024];
+  char *inputs = job_positionals_joined(args);
   rdd_status st = RDD_OK;
   if (j->comm->rank == 0) st = job_output_check(f.path, ".h5|.hdf5", err);
   st = rdd_agree(j->comm, st, err);
   if (!st) st = job_model_origin(j->comm, model_path, &f.how, &history, err);
   if (!st) st = job_model_read(j->comm, model_path, &f.model, err);
-  if (!st) st = open_inputs(&f, args, &spooled, err);
+  if (!st) st = open_inputs(&f, args, err);
   if (st) goto done;
-  snprintf(inputs, sizeof inputs, "%s %s", model_path, job_positional(args)[1]);
   f.params = f.how.params;
   if (job_given(args, "min-ridge")) f.params.min_ridge = job_real(args, "min-ridge");
-  f.how.inputs = inputs;
+  f.how.inputs = inputs ? inputs : "";
   f.how.command_line = j->command_line;
   const rdd_run_opts opts[2] = {job_run_opts(j, "reading"), job_run_opts(j, "reading old ratings")};
   const gang_opts once = {.max_attempts = 1};
@@ -229,9 +184,11 @@ done:
     rdd_release(f.known[i]);
     job_input_close(f.input[i]);
   }
-  job_output_abandon(spooled);
+  if (st && f.stdin_path[0]) job_spool_name(err, f.stdin_path);
+  job_output_abandon(f.spooled);
   als_model_free(f.model);
   rdd_free(history);
+  rdd_free(inputs);
   return st;
 }
 

@@ -52,6 +52,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/run.c %D%/run.h \
   %D%/save.c %D%/save.h \
   %D%/split_rule.c %D%/split_rule.h \
+  %D%/spool.c %D%/spool.h \
   %D%/table_file.c %D%/table_file.h \
   %D%/train_impl.h %D%/train_report.c \
   %D%/tune_fold.c %D%/tune_fold.h \

@@ -205,6 +205,10 @@ const char *job_output_path(const job_output *output) {
   return output->temp->path;
 }
 
+void job_output_share(const job_output *output) {
+  (void)flock(output->lock, LOCK_SH | LOCK_NB);
+}
+
 /* fsync by path: true when it is on the disk, or on something that cannot be synced. */
 static bool sync_path(const char *path, int flags) {
   int fd = open(path, O_RDONLY | O_CLOEXEC | flags);

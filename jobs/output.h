@@ -25,6 +25,10 @@ RDD_MUST_CHECK rdd_status job_output_open(job_output **out, const char *path, rd
 /* Where to write meanwhile. */
 const char *job_output_path(const job_output *output);
 
+/* It is written, and will be read by others who may ask for a lock as readers do (HDF5). Nobody sweeps it
+ * away for that. */
+void job_output_share(const job_output *output);
+
 /* Sync and rename; the output is freed. On failure the temporary file is removed. */
 RDD_MUST_CHECK rdd_status job_output_commit(job_output *output, rdd_err *err);
 

@@ -116,6 +116,13 @@ if [ -n "$sum" ]; then
   "$mpiexec" -n 2 "$als" fold-in old.h5 - -o other.h5 --quiet <more.csv >"$stdout" 2>"$stderr"
   status=$? ran="mpirun -n 2 als fold-in old.h5 - <more.csv"
   check "with 2 ranks, too" eval 'succeeds && "$sum" other.h5 >found && same expected found'
+  run 0 import more.csv -o more.h5 --quiet
+  for file in more.h5 more.csv; do
+    (dd bs=100 count=3 2>/dev/null && sleep 0.4 && cat) <$file |
+      "$mpiexec" -n 2 "$als" fold-in old.h5 - -o other.h5 --quiet >"$stdout" 2>"$stderr"
+    status=$? ran="mpirun -n 2 als fold-in old.h5 -, with $file in drops"
+    check "$file through a pipe, in drops" eval 'succeeds && "$sum" other.h5 >found && same expected found'
+  done
   cp old.h5 place.h5
   run 0 fold-in place.h5 more.csv -o place.h5 --quiet
   check "the new model may replace the old" \
@@ -156,6 +163,21 @@ refused 66 'missing.csv' fold-in old.h5 missing.csv -o x.h5
 refused 65 'not an HDF5 file' fold-in more.csv more.csv -o x.h5
 refused 65 'none of the 1 ratings has an item' fold-in old.h5 cold.csv -o x.h5
 refused 65 'no ratings' fold-in old.h5 empty.csv -o x.h5
+# piped TEXT PATTERN: what is wrong with standard input is told under that name.
+piped() {
+  pattern=$2
+  printf '%b' "$1" | "$als" fold-in old.h5 - -o x.h5 >"$stdout" 2>"$stderr"
+  status=$? ran="als fold-in old.h5 -"
+  check "refused: $2" eval 'exits 65 && one_message "$pattern" && absent x.h5 && no_litter'
+}
+piped '' 'als fold-in: standard input is empty'
+piped 'user,item,rating\n' 'no ratings'
+piped 'nothing of use\n' 'als fold-in: standard input is in no format'
+piped 'user,item,rating\n1,2,3\n1,two,3\n' 'als fold-in: standard input:3: item id .two. is not an integer'
+run 0 fold-in old.h5 early.csv late.csv -o x.h5 --quiet
+run 0 info x.h5
+check "the model tells of all inputs" prints '^inputs +old.h5 early.csv late.csv$'
+rm x.h5
 run 0 train early.csv -o free.h5 --rank 4 --max-iter 1 --reg-param 0.1 --reg-user 0 --min-ridge 0 --quiet
 [ "$status" -eq 0 ] && refused 65 'user -7: its normal equations .* with 1 rating' \
   fold-in free.h5 more.csv -o x.h5

@@ -75,6 +75,24 @@ for signal in INT TERM; do
   check "SIG$signal to mpirun leaves neither file nor process" stopped $signal model.h5
 done
 
+# Standard input that is cut, as mpirun cuts it when it is told to stop, is no shorter input.
+run 0 train ratings.csv -o model.h5 --rank 4 --max-iter 1
+mkfifo pipe
+exec 7<>pipe
+for signal in INT TERM; do
+  "$mpiexec" -n 2 "$als" fold-in model.h5 - -o folded.h5 >"$stdout" 2>"$stderr" <pipe &
+  job=$! ran="2 ranks: als fold-in model.h5 -"
+  head -n 100 ratings.csv >&7
+  check "fold-in is reading" wait_for 30 writing folded.h5.stdin 0
+  check "SIG$signal to mpirun leaves neither file nor process" stopped $signal folded.h5
+done
+"$als" fold-in model.h5 - -o folded.h5 >"$stdout" 2>"$stderr" <pipe &
+job=$! ran="als fold-in model.h5 -"
+head -n 100 ratings.csv >&7
+check "fold-in alone is reading" wait_for 30 writing folded.h5.stdin 0
+check "SIGTERM to it leaves nothing" stopped TERM folded.h5
+exec 7>&-
+
 # ---- Tasks that are shot ----
 
 run 0 generate -o big.csv --users 30000 --items 3000 --ratings 4000000

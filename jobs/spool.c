@@ -1,0 +1,104 @@
+/* Standard input as a file. See spool.h.
+ *
+ * The end of a pipe may be a cut. Open MPI, when it is told to stop, closes the standard input of what it
+ * launched, continues all processes (SIGCONT) in the same breath, and terminates them a second later. That
+ * is time enough to make a model of half the ratings. So after the end we wait a moment for a SIGCONT, and
+ * where there was one after the last byte, for what follows it. */
+#include "jobs/spool.h"
+
+#include "jobs/input_impl.h"
+#include "rdd/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BYTES = 1 << 16, MOMENT = 300, FATAL = 3000 /* milliseconds */ };
+
+static volatile sig_atomic_t continued;
+
+static void note_continued(int signal_number) {
+  (void)signal_number;
+  continued = 1;
+}
+
+/* Until the time is over, or a SIGCONT has come. */
+static void wait_continued(int milliseconds) {
+  for (int left = milliseconds; left > 0 && !continued; left -= 10)
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+/* Is this the end? If not, a signal ends this process here. */
+static void heed_the_end(void) {
+  struct stat info;
+  if (fstat(STDIN_FILENO, &info) == 0 && S_ISREG(info.st_mode)) return;
+  wait_continued(MOMENT);
+  for (int left = FATAL; continued && left > 0; left -= 10)
+    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
+static rdd_status copy_all(int fd, const char *name, char *buffer, rdd_err *err) {
+  for (;;) {
+    ssize_t n = read(STDIN_FILENO, buffer, BYTES), m;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return rdd_set(err, RDD_EIO, "standard input cannot be read: %s", strerror(errno));
+    if (n == 0) return RDD_OK;
+    continued = 0;
+    for (ssize_t at = 0; at < n; at += m) {
+      m = write(fd, buffer + at, (size_t)(n - at));
+      if (m < 0 && errno == EINTR) m = 0;
+      if (m < 0) return rdd_set(err, RDD_EIO, "%s: cannot be written: %s", name, strerror(errno));
+    }
+  }
+}
+
+rdd_status job_spool(const char *beside, job_output **out, rdd_err *err) {
+  const struct sigaction note = {.sa_handler = note_continued};
+  struct sigaction before;
+  char name[PATH_MAX], *buffer = NULL;
+  job_output *output = NULL;
+  rdd_status st = RDD_OK;
+  int fd = -1;
+  if (snprintf(name, sizeof name, "%s.stdin", beside) >= (int)sizeof name)
+    return rdd_set(err, RDD_EUSAGE, "%.200s...: the name is too long", beside);
+  buffer = rdd_alloc(BYTES, 1);
+  if (!buffer) return rdd_set(err, RDD_ENOMEM, "out of memory to read standard input");
+  st = job_output_open(&output, name, err);
+  if (st) goto done;
+  fd = open(job_output_path(output), O_WRONLY | O_TRUNC | O_CLOEXEC);
+  if (fd < 0) {
+    st = rdd_set(err, RDD_EIO, "%s: cannot be written: %s", name, strerror(errno));
+    goto done;
+  }
+  continued = 0;
+  sigaction(SIGCONT, &note, &before);
+  st = copy_all(fd, name, buffer, err);
+  if (!st) heed_the_end();
+  sigaction(SIGCONT, &before, NULL);
+  if (st) goto done;
+  job_output_share(output);
+  *out = output;
+  output = NULL;
+done:
+  if (fd >= 0) close(fd);
+  job_output_abandon(output);
+  rdd_free(buffer);
+  return st;
+}
+
+void job_spool_name(rdd_err *err, const char *path) {
+  static const char name[] = "standard input";
+  path = job_path_text(path);
+  char *at = strstr(err->message, path);
+  size_t length = strlen(path), shorter = sizeof name - 1;
+  if (!at || length < shorter) return;
+  memcpy(at, name, shorter);
+  memmove(at + shorter, at + length, strlen(at + length) + 1);
+}
