@@ -94,7 +94,8 @@ static rdd_status choose(recommendation *r, const job_args *args, rdd_err *err) 
     text[i] = job_string(args, list_option[q->side][i]);
     if (text[i]) st = job_id_list_add(&r->given[i], i == SERVE ? own : other, text[i], err);
     if (!st && text[i] && i != FILTER && !r->given[i].n)
-      st = rdd_set(err, RDD_EDATA, "none of the ids of %s is in the model", text[i]);
+      st = rdd_set(err, RDD_EDATA, "none of the ids of %s is in the model%s", text[i],
+                   r->given[i].by_name ? ", and it is no file" : "");
   }
   if (st) return st;
   r->rows = own->n;

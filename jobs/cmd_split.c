@@ -112,14 +112,24 @@ static rdd_status part_name(const split *s, int part, int pair, char out[PATH_MA
   return rdd_set(err, RDD_EUSAGE, "%.200s...: the name is too long", name);
 }
 
+/* The input is read once for each fold, so no part may take its place. */
+static rdd_status check_input(const split *s, const job_args *args, const char *name,
+                              rdd_err *err) {
+  for (int i = 0; i < job_positionals(args) && s->pairs > 1; i++)
+    if (job_output_same(job_positional(args)[i], name))
+      return rdd_set(err, RDD_EUSAGE, "%s is an input, which is read again for each fold", name);
+  return RDD_OK;
+}
+
 /* Rank 0. */
-static rdd_status check_names(const split *s, rdd_err *err) {
+static rdd_status check_names(const split *s, const job_args *args, rdd_err *err) {
   char name[2][PATH_MAX];
   rdd_status st = RDD_OK;
   for (int pair = 0; pair < s->pairs && !st; pair++) {
     for (int part = 0; part < 2 && !st; part++) {
       st = part_name(s, part, pair, name[part], err);
       if (!st) st = job_output_check(name[part], ".h5|.hdf5|.csv|.tsv", err);
+      if (!st) st = check_input(s, args, name[part], err);
     }
     if (!st && job_output_same(name[0], name[1]))
       st = rdd_set(err, RDD_EUSAGE, "--train and --test are the same file, %s", name[0]);
@@ -203,7 +213,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   if (s.rule.kind == JOB_SPLIT_FOLD) s.pairs = s.rule.folds;
   for (int f = 0; f < 2; f++) s.rows[f] = rdd_calloc((size_t)s.pairs, sizeof *s.rows[f]);
   if (!s.rows[0] || !s.rows[1]) st = rdd_set(err, RDD_ENOMEM, "out of memory for the counts");
-  if (!st && j->comm->rank == 0) st = check_names(&s, err);
+  if (!st && j->comm->rank == 0) st = check_names(&s, args, err);
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;
   job_input_opts opts = job_input_options(j, args, false);

@@ -328,18 +328,6 @@ static void tell_rerun(void *arg, int attempt, const rdd_err *why) {
   job_run_log_rerun(t->j->run, attempt, why);
 }
 
-/* The paths as given, separated by blanks. */
-static char *join_paths(const job_args *args) {
-  size_t length = 1;
-  for (int i = 0; i < job_positionals(args); i++) length += strlen(job_positional(args)[i]) + 1;
-  char *line = rdd_calloc(length, 1);
-  for (int i = 0; line && i < job_positionals(args); i++) {
-    if (i) strcat(line, " ");
-    strcat(line, job_positional(args)[i]);
-  }
-  return line;
-}
-
 /* Where the checkpoints go, if there are to be any. Not collective. */
 static rdd_status plan_checkpoints(training *t, const job_args *args, rdd_err *err) {
   const char *dir = job_string(args, "checkpoint-dir"), *work = job_run_dir(t->j->run);
@@ -443,7 +431,8 @@ static rdd_status read_params(training *t, const job_args *args, rdd_err *err) {
   if (t->start.spark && t->init_path)
     return rdd_set(err, RDD_EUSAGE, "--init %s and --init-model are two ways to begin; give one",
                    job_string(args, "init"));
-  job_params_warn(args);
+  const job_idle idle = job_params_idle(args);
+  job_idle_warn(&idle);
   if (implicit && job_given(args, "test"))
     job_warn("--test tells the RMSE, which says little about implicit ratings");
   return RDD_OK;
@@ -459,7 +448,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   };
   job_input *input[TRAIN_PARTS] = {NULL};
   rdd_store *store = NULL;
-  char *inputs = join_paths(args);
+  char *inputs = job_positionals_joined(args);
   t.inputs = inputs ? inputs : "";
   rdd_status st = read_params(&t, args, err);
   if (!st) st = plan_checkpoints(&t, args, err);

@@ -547,6 +547,7 @@ static rdd_status read_options(tuning *t, const job_args *args, rdd_err *err) {
   int64_t sample = job_int(args, "random");
   rdd_status st = job_grid_read(args, sample, t->seed, &t->grid, err);
   if (st) return st;
+  job_idle_warn(&t->grid.idle);
   bool implicit = t->grid.point[0].params.loss.mode != ALS_EXPLICIT;
   if (!metric) metric = implicit ? "ndcg@10" : "rmse";
   st = job_metric_read(metric, job_real(args, "relevant-above"), &t->metric, err);
@@ -563,12 +564,13 @@ static rdd_status read_options(tuning *t, const job_args *args, rdd_err *err) {
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   tuning t = {.j = j,
               .path = job_string(args, "output"),
-              .inputs = job_positional(args)[0],
               .folds = (int)job_int(args, "folds"),
               .seed = (uint64_t)job_int(args, "fold-seed"),
               .execution = job_string(args, "execution"),
               .started = job_now()};
   job_input *input = NULL;
+  char *inputs = job_positionals_joined(args);
+  t.inputs = inputs ? inputs : "";
   rdd_status st = read_options(&t, args, err);
   if (!st && t.path && j->comm->rank == 0) st = job_output_check(t.path, ".h5|.hdf5", err);
   st = rdd_agree(j->comm, st, err);
@@ -585,6 +587,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   st = rdd_agree(j->comm, st, err);
 done:
   try_reset(&t);
+  rdd_free(inputs);
   job_grid_reset(&t.grid);
   job_input_close(input);
   return st;

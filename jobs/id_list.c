@@ -6,7 +6,6 @@
 #include "rdd/memory.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,7 +108,10 @@ rdd_status job_id_list_add(job_id_list *list, const als_ids *ids, const char *te
   if (is_file) st = read_text(text, &content, err);
   if (!st) st = parse(list, ids, is_file ? content : text, err);
   rdd_free(content);
-  return st;
+  list->by_name = !is_file;
+  if (st != RDD_EUSAGE || is_file || strchr(text, ',')) return st;
+  const rdd_err why = *err;
+  return rdd_set(err, st, "%s; nor is there such a file", why.message);
 }
 
 rdd_status job_id_list_choose(job_id_list *out, const als_ids *ids, const job_id_list *only,

@@ -5,12 +5,14 @@
 #include "mllib/ids.h"
 #include "rdd/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct job_id_list {
   int64_t *index; /* [n] dense indices, ascending, each once; free with job_id_list_reset() */
   int64_t n;
   int64_t unknown; /* ids asked for that are not in the model */
+  bool by_name;    /* they are of the command line, not of a file */
   char first[200]; /* the first of them, as text: "7, bob, 12, ..." */
 } job_id_list;
 

@@ -92,25 +92,37 @@ rdd_status job_params_read(const job_args *args, als_params *out, rdd_err *err) 
   return st;
 }
 
-static void warn_unless(bool fits, const job_args *args, const char *name, const char *why) {
-  if (!fits && job_given(args, name)) job_warn("--%s has no effect %s", name, why);
-}
-
-void job_params_warn(const job_args *args) {
+job_idle job_params_idle(const job_args *args) {
   als_mode mode = read_loss(args).mode;
   als_solver solver = read_solver(args);
   bool spark = strcmp(job_string(args, "init"), "random") != 0;
-  warn_unless(mode == ALS_IMPLICIT, args, "alpha",
-              mode == ALS_IALS ? "with --unobserved-weight: all ratings above 0 weigh the same"
-                               : "without --implicit-prefs");
-  warn_unless(solver == ALS_CG, args, "cg-steps", "without --solver cg");
-  warn_unless(solver == ALS_SUBSPACE, args, "subspace-block", "without --solver subspace");
-  warn_unless(solver != ALS_CHOLESKY, args, "final-exact",
-              "with --solver cholesky: all iterations are exact");
-  warn_unless(!(job_given(args, "reg-user") && job_given(args, "reg-item")), args, "reg-param",
-              "beside --reg-user and --reg-item");
-  warn_unless(spark, args, "num-user-blocks", "without --init spark3 or spark2");
-  warn_unless(spark, args, "num-item-blocks", "without --init spark3 or spark2");
+  bool sides = job_given(args, "reg-user") && job_given(args, "reg-item");
+  const struct {
+    const char *name;
+    bool fits;
+    const char *why;
+  } row[JOB_IDLE] = {
+      {"alpha", mode == ALS_IMPLICIT,
+       mode == ALS_IALS ? "with --unobserved-weight: all ratings above 0 weigh the same"
+                        : "without --implicit-prefs"},
+      {"cg-steps", solver == ALS_CG, "without --solver cg"},
+      {"subspace-block", solver == ALS_SUBSPACE, "without --solver subspace"},
+      {"final-exact", solver != ALS_CHOLESKY, "with --solver cholesky: all iterations are exact"},
+      {"reg-param", !sides, "beside --reg-user and --reg-item"},
+      {"num-user-blocks", spark, "without --init spark3 or spark2"},
+      {"num-item-blocks", spark, "without --init spark3 or spark2"},
+  };
+  job_idle idle = {{NULL}, {NULL}};
+  for (int i = 0; i < JOB_IDLE; i++) {
+    idle.name[i] = row[i].name;
+    if (!row[i].fits && job_given(args, row[i].name)) idle.why[i] = row[i].why;
+  }
+  return idle;
+}
+
+void job_idle_warn(const job_idle *idle) {
+  for (int i = 0; i < JOB_IDLE; i++)
+    if (idle->why[i]) job_warn("--%s has no effect %s", idle->name[i], idle->why[i]);
 }
 
 job_start job_start_read(const job_args *args) {

@@ -67,9 +67,15 @@
  * Fails with RDD_EUSAGE for what contradicts itself. */
 RDD_MUST_CHECK rdd_status job_params_read(const job_args *args, als_params *out, rdd_err *err);
 
-/* Warn of options that were given and have no effect beside the others, those of JOB_START_OPTIONS too.
- * Not collective. */
-void job_params_warn(const job_args *args);
+/* Options that were given and have no effect beside the others, those of JOB_START_OPTIONS too. */
+enum { JOB_IDLE = 7 };
+typedef struct job_idle {
+  const char *name[JOB_IDLE], *why[JOB_IDLE]; /* why NULL: it is not given, or has an effect */
+} job_idle;
+
+/* Which they are, and to warn of them. Not collective. */
+job_idle job_params_idle(const job_args *args);
+void job_idle_warn(const job_idle *idle);
 
 /* How a fit begins. */
 typedef struct job_start {

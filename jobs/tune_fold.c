@@ -247,10 +247,11 @@ static rdd_status build_held_out(job_fold *f, const rdd_parts *parts, part_of wh
   if (st) return st;
   count_tests(f);
   if (f->tests == f->cold)
-    return rdd_set(err, RDD_EDATA,
-                   "fold %d of %d holds out %" PRId64
-                   " ratings, none of a user and an item that its training part has",
-                   which.fold + 1, which.folds, f->tests);
+    return rdd_set(
+        err, RDD_EDATA,
+        "fold %d of %d holds out %" PRId64
+        " ratings, none of a user and an item that its training part has; take fewer folds",
+        which.fold + 1, which.folds, f->tests);
   if (!ranks) return RDD_OK;
   which.tests = false;
   st = rdd_agree(f->comm, take_part(parts, &which, &part, err), err);

@@ -35,6 +35,22 @@ static const job_option *find_option(const char *name, size_t length) {
   return NULL;
 }
 
+static rdd_status unknown_axis(const char *text, size_t length, rdd_err *err) {
+  char name[64];
+  const char *nearest = "rank or reg-param";
+  int least = 3;
+  snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name), text);
+  for (const job_option *o = job_grid_options; o->name; o++)
+    if (job_edit_distance(name, o->name) < least) {
+      least = job_edit_distance(name, o->name);
+      nearest = o->name;
+    }
+  return rdd_set(err, RDD_EUSAGE,
+                 "--grid '%.100s': no such parameter; it is an option of als train that fits the "
+                 "model, such as %s",
+                 text, nearest);
+}
+
 /* Cut the values at commas. */
 static rdd_status cut_values(job_axis *axis, const char *text, rdd_err *err) {
   int n = 1;
@@ -70,11 +86,7 @@ static rdd_status read_axis(const job_args *args, job_grid *grid, const char *te
   if (!equals || equals == text)
     return rdd_set(err, RDD_EUSAGE, "--grid '%.100s': expected NAME=VALUE,VALUE...", text);
   const job_option *option = find_option(text, (size_t)(equals - text));
-  if (!option)
-    return rdd_set(err, RDD_EUSAGE,
-                   "--grid '%.100s': no such parameter; it is an option of als train that fits the "
-                   "model, such as rank or reg-param",
-                   text);
+  if (!option) return unknown_axis(text, (size_t)(equals - text), err);
   if (grid->axes == JOB_GRID_AXES)
     return rdd_set(err, RDD_EUSAGE, "--grid is given more than %d times", JOB_GRID_AXES);
   for (int a = 0; a < grid->axes; a++)
@@ -121,7 +133,7 @@ static void add_fixed(words *w, const job_args *args) {
 }
 
 /* As if it had been typed. */
-static rdd_status read_point(const job_args *args, const job_grid *grid, job_point *point, words *w,
+static rdd_status read_point(const job_args *args, job_grid *grid, job_point *point, words *w,
                              rdd_err *err) {
   job_args *own = NULL;
   w->n = 0;
@@ -132,6 +144,10 @@ static rdd_status read_point(const job_args *args, const job_grid *grid, job_poi
   if (st) return st;
   st = job_params_read(own, &point->params, err);
   point->start = job_start_read(own);
+  job_idle idle = job_params_idle(own);
+  for (int i = 0; i < JOB_IDLE && point > grid->point; i++)
+    if (!grid->idle.why[i]) idle.why[i] = NULL;
+  grid->idle = idle;
   job_args_free(own);
   return st;
 }

@@ -28,6 +28,7 @@ typedef struct job_grid {
   job_axis axis[JOB_GRID_AXES];
   int64_t points;
   job_point *point; /* [points] by number; owned */
+  job_idle idle;    /* what has an effect at no point */
 } job_grid;
 
 /* Options that an axis may be of, which are those of every command that fits; ends with a zeroed entry. */

@@ -86,6 +86,8 @@ run 2 recommend model.h5 --users 3 --only-items 17 --filter-items 17
 check "when nothing is left to recommend that is said" eval 'exits 65 && one_message "no item left"'
 run 0 recommend model.h5 --users 3 --only-items 77777,88888
 check "none of the only items is known" eval 'exits 65 && one_message "none of the ids of 77777,88888"'
+run 0 recommend model.h5 --users missing.txt
+check "a list of users that is not there" eval 'exits 2 && one_message "no id of this model.* nor is there such a file"'
 run 0 recommend model.h5 --users 3 --threshold high
 check "a threshold that is no number" eval 'exits 2 && one_message threshold'
 

@@ -129,5 +129,9 @@ refused 2 'needs timestamps' plain.csv --time-split 0.1
 refused 2 'needs timestamps' plain.csv --leave-out 1 --by-time
 run 0 split all.csv --train x.csv --test x.csv --folds 2
 check "refused: two parts of one name" eval 'exits 2 && one_message "same file, x-1.csv" && absent x-1.csv'
+cp all.csv in-1.csv
+run 0 split in-1.csv --train ./in.csv --test x.csv --folds 2
+check "refused: a part in the place of the input, which is read once more" \
+  eval 'exits 2 && one_message "in-1.csv is an input" && same in-1.csv all.csv && absent in-2.csv'
 check "no temporary file is left by all of this" no_litter
 finish

@@ -77,6 +77,16 @@ check "the same ones on 2 ranks" eval 'succeeds && same "$stdout" few'
 run 0 tune ratings.csv --implicit-prefs --rank 2 --max-iter 1 --folds 2 --quiet
 check "implicit feedback is ranked unless told otherwise" eval 'succeeds && prints "ndcg@10"'
 
+cp ratings.csv more.csv
+run 0 tune ratings.csv more.csv --grid alpha=1,40 --cg-steps 4 --max-iter 1 --folds 2 -o two-files.h5
+check "what has an effect at no point is warned of" \
+  eval 'succeeds && says "warning: --alpha has no effect without --implicit-prefs" &&
+    says "warning: --cg-steps has no effect without"'
+run 0 info two-files.h5
+check "the model tells of all inputs" prints '^inputs +ratings.csv more.csv$'
+run 0 tune ratings.csv --grid solver=cg,cholesky --cg-steps 4 --max-iter 1 --folds 2
+check "not what has one at some point" eval 'succeeds && ! says "no effect"'
+
 # ---- What is refused ----
 
 rm -f x.h5
@@ -87,7 +97,8 @@ refused() {
   check "refused: als tune $*" eval 'exits $wanted && one_message "$pattern" && absent x.h5'
 }
 refused 2 'expected NAME=VALUE' ratings.csv --grid rank
-refused 2 'no such parameter' ratings.csv --grid ranks=3
+refused 2 'no such parameter; .* such as rank$' ratings.csv --grid ranks=3
+refused 2 'no such parameter; .* such as rank or reg-param$' ratings.csv --grid output=3
 refused 2 'its values is empty' ratings.csv --grid rank=3,
 refused 2 'stands there twice' ratings.csv --grid rank=3,3
 refused 2 'rank twice' ratings.csv --grid rank=3 --grid rank=4
@@ -103,7 +114,7 @@ refused 2 'relevant-above goes with a metric of ranking' ratings.csv --relevant-
 refused 2 'out of range' ratings.csv --folds 1
 refused 66 'missing.csv' missing.csv
 printf 'user,item,rating\n1,1,3\n2,2,3\n' >two.csv
-refused 65 'fold [12] of 2' two.csv --folds 2
+refused 65 'fold [12] of 2 .* take fewer folds' two.csv --folds 2
 run 0 tune ratings.csv --rank 4 --reg-param 0 --folds 2 -o x.h5
 check "when all points fail there is no best" \
   eval 'exits 65 && one_message "all 1 points failed; the first: " && prints failed && absent x.h5'
