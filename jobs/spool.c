@@ -3,10 +3,11 @@
  * The end of a pipe may be a cut. Open MPI, when it is told to stop, closes the standard input of what it
  * launched, continues all processes (SIGCONT) in the same breath, and terminates them a second later. That
  * is time enough to make a model of half the ratings. So after the end we wait a moment for a SIGCONT, and
- * where there was one after the last byte, for what follows it. */
+ * where there was one after the last byte, for what follows it. A launcher that is killed closes it as well. */
 #include "jobs/spool.h"
 
 #include "jobs/input_impl.h"
+#include "mpi_bridge/gang.h"
 #include "rdd/memory.h"
 
 #include <errno.h>
@@ -35,13 +36,16 @@ static void wait_continued(int milliseconds) {
     nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 }
 
-/* Is this the end? If not, a signal ends this process here. */
-static void heed_the_end(void) {
+/* Is this the end? If not, a signal ends this process here, or it is an error.
+ *   parent  [in]  who had started this process when it began to read */
+static rdd_status heed_the_end(pid_t parent, rdd_err *err) {
   struct stat info;
-  if (fstat(STDIN_FILENO, &info) == 0 && S_ISREG(info.st_mode)) return;
+  if (fstat(STDIN_FILENO, &info) == 0 && S_ISREG(info.st_mode)) return RDD_OK;
   wait_continued(MOMENT);
   for (int left = FATAL; continued && left > 0; left -= 10)
     nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+  if (!gang_launched() || getppid() == parent) return RDD_OK;
+  return rdd_set(err, RDD_EIO, "the launcher died while standard input was read");
 }
 
 static rdd_status copy_all(int fd, const char *name, char *buffer, rdd_err *err) {
@@ -65,6 +69,7 @@ rdd_status job_spool(const char *beside, job_output **out, rdd_err *err) {
   char name[PATH_MAX], *buffer = NULL;
   job_output *output = NULL;
   rdd_status st = RDD_OK;
+  pid_t parent = getppid();
   int fd = -1;
   if (snprintf(name, sizeof name, "%s.stdin", beside) >= (int)sizeof name)
     return rdd_set(err, RDD_EUSAGE, "%.200s...: the name is too long", beside);
@@ -80,7 +85,7 @@ rdd_status job_spool(const char *beside, job_output **out, rdd_err *err) {
   continued = 0;
   sigaction(SIGCONT, &note, &before);
   st = copy_all(fd, name, buffer, err);
-  if (!st) heed_the_end();
+  if (!st) st = heed_the_end(parent, err);
   sigaction(SIGCONT, &before, NULL);
   if (st) goto done;
   job_output_share(output);

@@ -86,6 +86,15 @@ for signal in INT TERM; do
   check "fold-in is reading" wait_for 30 writing folded.h5.stdin 0
   check "SIG$signal to mpirun leaves neither file nor process" stopped $signal folded.h5
 done
+"$mpiexec" -n 2 "$als" fold-in model.h5 - -o folded.h5 >"$stdout" 2>"$stderr" <pipe &
+job=$! ran="2 ranks: als fold-in model.h5 -"
+head -n 100 ratings.csv >&7
+check "fold-in is reading" wait_for 30 writing folded.h5.stdin 0
+started=$(children "$job")
+kill -s KILL "$job"
+wait "$job"
+check "mpirun that is killed leaves neither model nor process" \
+  eval 'wait_for 5 gone $started && absent folded.h5'
 "$als" fold-in model.h5 - -o folded.h5 >"$stdout" 2>"$stderr" <pipe &
 job=$! ran="als fold-in model.h5 -"
 head -n 100 ratings.csv >&7
