@@ -32,7 +32,10 @@ static rdd_status read_origin(hid_t file, const char *path, origin *o, rdd_err *
   (void)job_h5_get_int(file, "ratings", &o->ratings);
   (void)job_h5_get_int(file, "iterations", &o->iterations);
   (void)job_h5_get_real(file, "seconds", &o->seconds);
-  if (!job_h5_get_int(file, "best_iteration", &o->best)) o->best = o->iterations;
+  int64_t of_checkpoint; /* which may hold a better one beside the newest, whose factors are read */
+  if (!job_h5_get_int(file, "best_iteration", &o->best) ||
+      job_h5_get_int(file, "iteration", &of_checkpoint))
+    o->best = o->iterations;
   if (o->iterations < 0 || o->iterations > INT32_MAX || o->best < 0 || o->best > o->iterations)
     return rdd_set(err, RDD_EDATA, "%s: a model cannot have %lld iterations, the best of them %lld",
                    path, (long long)o->iterations, (long long)o->best);

@@ -141,6 +141,15 @@ if [ -n "$sum" ]; then
     eval 'succeeds && [ "$(grep -c nan text.csv)" -eq 2 ]'
 fi
 
+awk -F, 'NR % 9 == 2 { print $1 "," $2 "," 6 - $3 }' early.csv >opposite.csv
+run 0 train early.csv -o m.h5 --rank 4 --max-iter 5 --validation opposite.csv --checkpoint-dir d \
+  --checkpoint-interval 5 --json --quiet
+best=$(json_value best_iteration)
+run 0 fold-in d/checkpoint-5.h5 more.csv -o x.h5 --quiet
+run 0 info x.h5 --json
+check "a checkpoint is the newest iteration, not the best one that it holds too" \
+  eval '[ "$best" -lt 5 ] && json_is iterations 5 && json_is best_iteration 5'
+
 # ---- What is refused ----
 
 printf 'user,item,rating\n1,777777,3\n' >cold.csv
