@@ -201,4 +201,5 @@ const job_command job_fold_in = {
     .positional_min = 2,
     .positional_max = -1,
     .run = run,
+    .in_place = true,
 };

@@ -112,15 +112,6 @@ static rdd_status part_name(const split *s, int part, int pair, char out[PATH_MA
   return rdd_set(err, RDD_EUSAGE, "%.200s...: the name is too long", name);
 }
 
-/* The input is read once for each fold, so no part may take its place. */
-static rdd_status check_input(const split *s, const job_args *args, const char *name,
-                              rdd_err *err) {
-  for (int i = 0; i < job_positionals(args) && s->pairs > 1; i++)
-    if (job_output_same(job_positional(args)[i], name))
-      return rdd_set(err, RDD_EUSAGE, "%s is an input, which is read again for each fold", name);
-  return RDD_OK;
-}
-
 /* Rank 0. */
 static rdd_status check_names(const split *s, const job_args *args, rdd_err *err) {
   char name[2][PATH_MAX];
@@ -129,7 +120,7 @@ static rdd_status check_names(const split *s, const job_args *args, rdd_err *err
     for (int part = 0; part < 2 && !st; part++) {
       st = part_name(s, part, pair, name[part], err);
       if (!st) st = job_output_check(name[part], ".h5|.hdf5|.csv|.tsv", err);
-      if (!st) st = check_input(s, args, name[part], err);
+      if (!st) st = job_output_apart(name[part], job_positional(args), job_positionals(args), err);
     }
     if (!st && job_output_same(name[0], name[1]))
       st = rdd_set(err, RDD_EUSAGE, "--train and --test are the same file, %s", name[0]);

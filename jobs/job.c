@@ -234,6 +234,17 @@ static rdd_status begin_run(job *j, const job_args *args, rdd_status so_far, rdd
   return st;
 }
 
+/* Inputs are not lost to a slip of the keyboard. Collective. */
+static rdd_status keep_inputs(const job *j, const job_command *command, const job_args *args,
+                              rdd_err *err) {
+  int first = command->in_place;
+  rdd_status st = RDD_OK;
+  if (j->comm->rank == 0 && job_given(args, "output"))
+    st = job_output_apart(job_string(args, "output"), job_positional(args) + first,
+                          job_positionals(args) - first, err);
+  return rdd_agree(j->comm, st, err);
+}
+
 static rdd_status run_command(job *j, const job_command *command, int argc, char **argv,
                               rdd_err *err) {
   job_option options[MAX_OPTIONS];
@@ -257,7 +268,8 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
   check_kernels();
   job_output_handle_signals();
   j->result = job_json_new();
-  st = command->run(j, args, err);
+  st = keep_inputs(j, command, args, err);
+  if (!st) st = command->run(j, args, err);
   if (!st && j->json && j->comm->rank == 0 && j->result) job_json_print(j->result, stdout);
 done:
   job_json_free(j->result);

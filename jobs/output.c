@@ -133,6 +133,13 @@ bool job_output_same(const char *a, const char *b) {
   return !strcmp(real_a, real_b);
 }
 
+rdd_status job_output_apart(const char *path, char *const *input, int n, rdd_err *err) {
+  for (int i = 0; i < n; i++)
+    if (job_output_same(path, input[i]))
+      return rdd_set(err, RDD_EUSAGE, "%s is an input; give the output another name", path);
+  return RDD_OK;
+}
+
 /* ---- One output ---- */
 
 /* Take a free entry and fill in its path; the entry counts from here on. */

@@ -18,6 +18,11 @@ RDD_MUST_CHECK rdd_status job_output_check(const char *path, const char *endings
 /* True where two outputs would become the same file, however their paths are spelt. */
 bool job_output_same(const char *a, const char *b);
 
+/* Check that an output takes the place of none of n inputs.              Not collective.
+ * Fails with RDD_EUSAGE. */
+RDD_MUST_CHECK rdd_status job_output_apart(const char *path, char *const *input, int n,
+                                           rdd_err *err);
+
 /* Choose the temporary name, create it empty, and register it for removal. Where the path is a
  * symbolic link, what it points to is replaced. */
 RDD_MUST_CHECK rdd_status job_output_open(job_output **out, const char *path, rdd_err *err);

@@ -157,6 +157,10 @@ bad_alone "the same, spelt in another way" 2 'same file' split good.csv --train 
 bad_alone "--users for --for items" 2 '--users goes with' recommend model.h5 --for items --users 3 -o out.csv
 bad_alone "users that are no ids" 2 "'bob'" recommend model.h5 --users bob -o out.csv
 bad "users that are unknown" 65 'none of the ids' recommend model.h5 --users 12345678 -o out.csv
+cp good.csv kept.csv
+bad "the ratings as output" 2 'good\.csv is an input' import good.csv -o ./good.csv
+check "they are kept" same good.csv kept.csv
+bad_alone "the model as output" 2 'model\.h5 is an input' recommend model.h5 -o model.h5
 bad "an output in a missing folder" 74 'nowhere' train good.csv -o nowhere/out.h5
 mkdir hollow.h5
 bad_alone "a folder as output" 2 'hollow\.h5: is a folder' train good.csv -o hollow.h5

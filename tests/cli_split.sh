@@ -133,5 +133,7 @@ cp all.csv in-1.csv
 run 0 split in-1.csv --train ./in.csv --test x.csv --folds 2
 check "refused: a part in the place of the input, which is read once more" \
   eval 'exits 2 && one_message "in-1.csv is an input" && same in-1.csv all.csv && absent in-2.csv'
+run 2 split in-1.csv --train x.csv --test in-1.csv
+check "and where it is not" eval 'exits 2 && one_message "in-1.csv is an input" && same in-1.csv all.csv && absent x.csv'
 check "no temporary file is left by all of this" no_litter
 finish
