@@ -1,9 +1,9 @@
 /* Checkpoints of a training run, so that a rerun of the gang begins where the last one was.
  *
  * A checkpoint is a model file (kind "checkpoint") with the iteration, the history and a fingerprint of
- * what decides the factors: the ratings as a multiset, those of validation and what is watched over them, the
- * parameters, the seed, the start model, the format version. Two generations are kept: checkpoint-I.h5 of the two highest iterations I. One is used
- * again if, and only if, its fingerprint is that of this run.
+ * what decides the factors: the ratings as a multiset, those of validation and what is watched over them,
+ * the parameters, the seed, the start model, the format version. Two generations are kept: checkpoint-I.h5
+ * of the two highest iterations I. One is used again if, and only if, its fingerprint is that of this run.
  *
  * What is not in the fingerprint may be another one in the rerun: the number of iterations, whether an
  * exact one follows, the tolerance, the test part. A checkpoint is passed over where this run would have ended before it; test

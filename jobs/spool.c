@@ -2,8 +2,8 @@
  *
  * The end of a pipe may be a cut. Open MPI, when it is told to stop, closes the standard input of what it
  * launched, continues all processes (SIGCONT) in the same breath, and terminates them a second later. That
- * is time enough to make a model of half the ratings. So after the end we wait a moment for a SIGCONT, and
- * where there was one after the last byte, for what follows it. A launcher that is killed closes it as well. */
+ * is time enough to make a model of half the ratings. So an end that comes within a moment of a SIGCONT has
+ * to wait for what follows it. A launcher that is killed closes the input as well. */
 #include "jobs/spool.h"
 
 #include "jobs/input_impl.h"
@@ -21,19 +21,28 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BYTES = 1 << 16, MOMENT = 300, FATAL = 3000 /* milliseconds */ };
+enum { BYTES = 1 << 16, STEP = 10, MOMENT = 300, FATAL = 3000 /* milliseconds */ };
 
-static volatile sig_atomic_t continued;
+static volatile sig_atomic_t continued; /* second of the last SIGCONT, 0: none */
+
+static sig_atomic_t second_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (sig_atomic_t)now.tv_sec + 1;
+}
 
 static void note_continued(int signal_number) {
   (void)signal_number;
-  continued = 1;
+  continued = second_now();
 }
 
-/* Until the time is over, or a SIGCONT has come. */
-static void wait_continued(int milliseconds) {
-  for (int left = milliseconds; left > 0 && !continued; left -= 10)
-    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+/* Was there a SIGCONT not long ago? */
+static bool is_continued(void) {
+  return continued && second_now() - continued <= FATAL / 1000;
+}
+
+static void wait_step(void) {
+  nanosleep(&(struct timespec){.tv_nsec = STEP * 1000000}, NULL);
 }
 
 /* Is this the end? If not, a signal ends this process here, or it is an error.
@@ -41,9 +50,8 @@ static void wait_continued(int milliseconds) {
 static rdd_status heed_the_end(pid_t parent, rdd_err *err) {
   struct stat info;
   if (fstat(STDIN_FILENO, &info) == 0 && S_ISREG(info.st_mode)) return RDD_OK;
-  wait_continued(MOMENT);
-  for (int left = FATAL; continued && left > 0; left -= 10)
-    nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+  for (int left = MOMENT; left > 0 && !is_continued(); left -= STEP) wait_step();
+  while (is_continued()) wait_step();
   if (!gang_launched() || getppid() == parent) return RDD_OK;
   return rdd_set(err, RDD_EIO, "the launcher died while standard input was read");
 }
@@ -54,7 +62,6 @@ static rdd_status copy_all(int fd, const char *name, char *buffer, rdd_err *err)
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return rdd_set(err, RDD_EIO, "standard input cannot be read: %s", strerror(errno));
     if (n == 0) return RDD_OK;
-    continued = 0;
     for (ssize_t at = 0; at < n; at += m) {
       m = write(fd, buffer + at, (size_t)(n - at));
       if (m < 0 && errno == EINTR) m = 0;
