@@ -6,6 +6,7 @@
  * because a signal handler reads it: an entry counts once its `owner` is set, and a forked task, whose
  * pid is another, removes nothing of its parent's. */
 #include "jobs/output.h"
+#include "mpi_bridge/gang.h"
 #include "rdd/memory.h"
 
 #include <dirent.h>
@@ -20,6 +21,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { MAX_OUTPUTS = 8 };
@@ -259,9 +261,18 @@ void job_output_abandon(job_output *output) {
 
 /* ---- Signals ---- */
 
+static volatile sig_atomic_t launched; /* there are other ranks */
+
+/* Open MPI asks all ranks to go (SIGTERM), and kills those that are left as soon as the first is gone. So
+ * ranks that have nothing to remove give the one that has a moment. */
 void job_output_die(int signal_number) {
-  for (int i = 0; i < MAX_OUTPUTS; i++)
-    if (registry[i].owner == (sig_atomic_t)getpid()) unlink(registry[i].path);
+  bool writes = false;
+  for (int i = 0; i < MAX_OUTPUTS; i++) {
+    if (registry[i].owner != (sig_atomic_t)getpid()) continue;
+    unlink(registry[i].path);
+    writes = true;
+  }
+  if (launched && !writes) nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
   signal(signal_number, SIG_DFL);
   raise(signal_number); /* delivered when the handler returns */
 }
@@ -270,6 +281,7 @@ void job_output_handle_signals(void) {
   static const int fatal[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
   struct sigaction action = {.sa_handler = job_output_die};
   sigemptyset(&action.sa_mask);
+  launched = gang_launched();
   for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++) {
     struct sigaction before;
     /* a signal that was ignored on purpose (nohup) stays ignored */

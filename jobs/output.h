@@ -56,7 +56,8 @@ void job_output_damage(const char *path, int64_t cut);
  * machine had failed at that moment. */
 void job_output_die_past(int64_t bytes);
 
-/* Remove all registered temporary files, then die of the signal: a handler, or called by one. */
+/* Remove all registered temporary files, then die of the signal: a handler, or called by one. Of several
+ * ranks those that have none wait 0.3 s before they die. */
 void job_output_die(int signal_number);
 
 /* Let job_output_die() handle SIGINT, SIGTERM, SIGHUP and SIGUSR1.
