@@ -51,3 +51,10 @@ CLEANFILES += bench/kernels
 .PHONY: bench-kernels
 bench-kernels: bench/kernels
 	@bench/kernels
+# Other people's ALS, from PyPI, beside ours.
+EXTRA_DIST += %D%/peers.sh %D%/peers/fit.py %D%/peers/prepare.py %D%/peers/problems.py %D%/peers/report.py \
+  %D%/peers/score.py %D%/peers/versions.txt
+
+.PHONY: bench-peers
+bench-peers: als
+	BUILD=$(abs_top_builddir) $(srcdir)/bench/peers.sh
