@@ -90,6 +90,10 @@ void gang_assemble(MPI_Comm comm) {
   wait_all(1, &request, true);
 }
 
+void gang_await(int n, MPI_Request *requests) {
+  wait_all(n, requests, true);
+}
+
 void gang_finish(int n, MPI_Request *requests) {
   wait_all(n, requests, false);
 }
@@ -143,6 +147,8 @@ static const rdd_comm_ops mpi_ops = {
     .barrier = barrier,
     .allgatherv = gang_allgatherv,
     .alltoallv = gang_alltoallv,
+    .alltoallv_start = gang_alltoallv_start,
+    .alltoallv_finish = gang_alltoallv_finish,
     .allreduce = allreduce,
     .meet = gang_meet,
     .table_alloc = gang_table_alloc,
@@ -174,6 +180,9 @@ static void find_leaders(gang_mpi *c) {
   if (c->leaders != MPI_COMM_NULL) GANG_MUST(MPI_Comm_rank(c->leaders, &node));
   GANG_MUST(MPI_Bcast(&node, 1, MPI_INT, 0, c->node));
   GANG_MUST(MPI_Allgather(&node, 1, MPI_INT, c->node_of, 1, MPI_INT, c->world));
+  for (int r = 0; r < c->base.size; r++)
+    if (c->node_of[r] >= c->base.nodes) c->base.nodes = c->node_of[r] + 1;
+  c->base.node_of = c->node_of;
 }
 
 /* Memory of the communicator; NULL where this rank has none. */

@@ -17,6 +17,7 @@ typedef struct gang_mpi {
   int *node_of;          /* [size] place of each rank's node among the nodes, its rank in leaders */
   int *counts, *displs;  /* [size] scratch for MPI's int arguments */
   MPI_Request *requests; /* [max(2 * size, GANG_BCASTS)] scratch */
+  int started;           /* requests of the exchange that was started and is not finished */
   struct {
     bool open;             /* it waits for ranks that have not come yet */
     MPI_Request *requests; /* [2 * size] a receive from each rank, then a send to each */
@@ -46,6 +47,9 @@ void gang_abort(void) __attribute__((noreturn));
  * on it. */
 void gang_assemble(MPI_Comm comm);
 
+/* Wait for requests whose partners may be late. */
+void gang_await(int n, MPI_Request *requests);
+
 /* Wait for data that is on its way: all partners are here, so this polls, but lets others run. */
 void gang_finish(int n, MPI_Request *requests);
 
@@ -61,6 +65,8 @@ void gang_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv
 void gang_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
                     const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                     const int64_t *recv_displs);
+void gang_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes);
+void gang_alltoallv_finish(rdd_comm *comm, const rdd_lanes *lanes);
 bool gang_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
                double seconds);
 void *gang_table_alloc(rdd_comm *comm, size_t bytes, void **handle);

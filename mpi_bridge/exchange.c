@@ -71,18 +71,23 @@ static int post_sends(gang_mpi *c, const lane *send, int64_t round, int n) {
   return n;
 }
 
-/* Receives are posted before the ranks assemble, so that data goes straight to its place. */
-static void exchange(gang_mpi *c, const lane *send, const lane *recv) {
+/* All rounds but the first. */
+static void other_rounds(gang_mpi *c, const lane *send, const lane *recv) {
   int64_t send_rounds = rounds_of(send, c), recv_rounds = rounds_of(recv, c);
   int64_t rounds = send_rounds > recv_rounds ? send_rounds : recv_rounds;
+  for (int64_t round = 1; round < rounds; round++) {
+    int n = post_receives(c, recv, round);
+    gang_finish(post_sends(c, send, round, n), c->requests);
+  }
+}
+
+/* Receives are posted before the ranks assemble, so that data goes straight to its place. */
+static void exchange(gang_mpi *c, const lane *send, const lane *recv) {
   int n = post_receives(c, recv, 0);
   copy_own(c, send, recv);
   gang_assemble(c->world);
-  for (int64_t round = 0; round < rounds; round++) {
-    if (round > 0) n = post_receives(c, recv, round);
-    n = post_sends(c, send, round, n);
-    gang_finish(n, c->requests);
-  }
+  gang_finish(post_sends(c, send, 0, n), c->requests);
+  other_rounds(c, send, recv);
 }
 
 void gang_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
@@ -91,6 +96,23 @@ void gang_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts
   lane from = {.bytes = (char *)send, .counts = send_counts, .displs = send_displs};
   lane to = {.bytes = recv, .counts = recv_counts, .displs = recv_displs};
   exchange((gang_mpi *)comm, &from, &to);
+}
+
+/* The first round is on its way when this returns; nobody is waited for. */
+void gang_alltoallv_start(rdd_comm *comm, const rdd_lanes *l) {
+  gang_mpi *c = (gang_mpi *)comm;
+  lane from = {.bytes = (char *)l->send, .counts = l->send_counts, .displs = l->send_displs};
+  lane to = {.bytes = l->recv, .counts = l->recv_counts, .displs = l->recv_displs};
+  c->started = post_sends(c, &from, 0, post_receives(c, &to, 0));
+  copy_own(c, &from, &to);
+}
+
+void gang_alltoallv_finish(rdd_comm *comm, const rdd_lanes *l) {
+  gang_mpi *c = (gang_mpi *)comm;
+  lane from = {.bytes = (char *)l->send, .counts = l->send_counts, .displs = l->send_displs};
+  lane to = {.bytes = l->recv, .counts = l->recv_counts, .displs = l->recv_displs};
+  gang_await(c->started, c->requests);
+  other_rounds(c, &from, &to);
 }
 
 /* MPI's own allgather, with its tuned algorithms, where one message could carry everything; counts

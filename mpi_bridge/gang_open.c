@@ -28,7 +28,24 @@ bool gang_launched(void) {
   return env_int("OMPI_COMM_WORLD_SIZE", env_int("PMI_SIZE", 2)) > 1;
 }
 
+/* Ranks of a pretended node, which the user may ask for; 0: believe MPI. */
+static rdd_status read_node_size(int *out, rdd_err *err) {
+  const char *value = getenv("GANGPLANK_NODE_SIZE");
+  char *end = NULL;
+  long ranks = value ? strtol(value, &end, 10) : 0;
+  if (value && (end == value || *end || ranks < 1 || ranks > RDD_MAX_RANKS))
+    return rdd_set(err, RDD_EUSAGE,
+                   "GANGPLANK_NODE_SIZE is '%s'; it has to be a number of ranks, 1 to %d", value,
+                   RDD_MAX_RANKS);
+  *out = (int)ranks;
+  return RDD_OK;
+}
+
 rdd_status gang_open(int *argc, char ***argv, rdd_comm **out, rdd_err *err) {
+  int node_size = 0;
+  rdd_status st = read_node_size(&node_size, err);
+  if (st) return st;
+  if (node_size) gang_comm_set_node_size(node_size);
   if (under_launcher()) return gang_comm_mpi(argc, argv, out, err);
   long tasks = env_int("SLURM_STEP_NUM_TASKS", 1);
   if (tasks > 1)

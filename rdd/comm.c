@@ -14,6 +14,42 @@ struct rdd_table {
   size_t size;
 };
 
+/* ---- Counting ---- */
+
+/* The same bytes to all other ranks. */
+static void count_to_all(rdd_comm *comm, int64_t bytes) {
+  if (bytes == 0) return;
+  comm->traffic.sent += bytes * (comm->size - 1);
+  comm->traffic.between_nodes += bytes * (comm->size - comm->node_size);
+  comm->traffic.messages += comm->size - 1;
+}
+
+static void count_to_each(rdd_comm *comm, const int64_t *bytes) {
+  for (int r = 0; r < comm->size; r++) {
+    if (r == comm->rank || bytes[r] == 0) continue;
+    comm->traffic.sent += bytes[r];
+    if (comm->node_of[r] != comm->node_of[comm->rank]) comm->traffic.between_nodes += bytes[r];
+    comm->traffic.messages++;
+  }
+}
+
+/* Sums of a node may be made inside it. */
+static void count_reduction(rdd_comm *comm, int64_t bytes) {
+  if (bytes == 0 || comm->size == 1) return;
+  comm->traffic.sent += bytes;
+  if (comm->nodes > 1 && comm->node_rank == 0) comm->traffic.between_nodes += bytes;
+  comm->traffic.messages++;
+}
+
+static void count_to_nodes(rdd_comm *comm, int64_t bytes) {
+  if (bytes == 0) return;
+  comm->traffic.sent += bytes * (comm->nodes - 1);
+  comm->traffic.between_nodes += bytes * (comm->nodes - 1);
+  comm->traffic.messages += comm->nodes - 1;
+}
+
+/* ---- Operations ---- */
+
 void rdd_comm_close(rdd_comm *comm) {
   if (comm) comm->ops->close(comm);
 }
@@ -24,16 +60,28 @@ void rdd_barrier(rdd_comm *comm) {
 
 void rdd_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
                     const int64_t *counts, const int64_t *displs) {
+  count_to_all(comm, bytes);
   comm->ops->allgatherv(comm, send, bytes, recv, counts, displs);
 }
 
 void rdd_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
                    const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                    const int64_t *recv_displs) {
+  count_to_each(comm, send_counts);
   comm->ops->alltoallv(comm, send, send_counts, send_displs, recv, recv_counts, recv_displs);
 }
 
+void rdd_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes) {
+  count_to_each(comm, lanes->send_counts);
+  comm->ops->alltoallv_start(comm, lanes);
+}
+
+void rdd_alltoallv_finish(rdd_comm *comm, const rdd_lanes *lanes) {
+  comm->ops->alltoallv_finish(comm, lanes);
+}
+
 void rdd_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
+  count_reduction(comm, n * (int64_t)sizeof *values);
   comm->ops->allreduce(comm, values, n, op);
 }
 
@@ -53,13 +101,13 @@ static void even_counts(const rdd_comm *comm, int64_t bytes, int64_t *counts, in
 void rdd_allgather(rdd_comm *comm, const void *send, int64_t bytes, void *recv) {
   int64_t counts[RDD_MAX_RANKS], displs[RDD_MAX_RANKS];
   even_counts(comm, bytes, counts, displs);
-  comm->ops->allgatherv(comm, send, bytes, recv, counts, displs);
+  rdd_allgatherv(comm, send, bytes, recv, counts, displs);
 }
 
 void rdd_alltoall(rdd_comm *comm, const int64_t *send, int64_t *recv) {
   int64_t counts[RDD_MAX_RANKS], displs[RDD_MAX_RANKS];
   even_counts(comm, sizeof *send, counts, displs);
-  comm->ops->alltoallv(comm, send, counts, displs, recv, counts, displs);
+  rdd_alltoallv(comm, send, counts, displs, recv, counts, displs);
 }
 
 /* The root sends to all others. */
@@ -70,7 +118,7 @@ void rdd_bcast(rdd_comm *comm, void *buffer, int64_t bytes, int root) {
   even_counts(comm, 0, recv, displs);
   if (comm->rank != root) recv[root] = bytes;
   for (int r = 0; r < comm->size && comm->rank == root; r++) send[r] = r == root ? 0 : bytes;
-  comm->ops->alltoallv(comm, buffer, send, displs, buffer, recv, displs);
+  rdd_alltoallv(comm, buffer, send, displs, buffer, recv, displs);
 }
 
 rdd_status rdd_agree(rdd_comm *comm, rdd_status status, rdd_err *err) {
@@ -112,7 +160,9 @@ size_t rdd_table_size(const rdd_table *table) {
 }
 
 void rdd_table_sync(rdd_table *table, const int64_t *begin) {
-  table->comm->ops->table_sync(table->comm, table->handle, begin);
+  rdd_comm *comm = table->comm;
+  count_to_nodes(comm, begin[comm->rank + 1] - begin[comm->rank]);
+  comm->ops->table_sync(comm, table->handle, begin);
 }
 
 void rdd_table_free(rdd_table *table) {

@@ -30,6 +30,14 @@ typedef enum rdd_op { RDD_SUM, RDD_MIN, RDD_MAX } rdd_op;
 typedef struct rdd_comm rdd_comm;
 typedef struct rdd_table rdd_table;
 
+/* The arguments of an alltoallv, for one that is made in two steps. */
+typedef struct rdd_lanes {
+  const void *send;
+  const int64_t *send_counts, *send_displs;
+  void *recv;
+  const int64_t *recv_counts, *recv_displs;
+} rdd_lanes;
+
 typedef struct rdd_comm_ops {
   void (*barrier)(rdd_comm *comm);
   void (*allgatherv)(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
@@ -37,6 +45,8 @@ typedef struct rdd_comm_ops {
   void (*alltoallv)(rdd_comm *comm, const void *send, const int64_t *send_counts,
                     const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                     const int64_t *recv_displs);
+  void (*alltoallv_start)(rdd_comm *comm, const rdd_lanes *lanes);
+  void (*alltoallv_finish)(rdd_comm *comm, const rdd_lanes *lanes);
   void (*allreduce)(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op);
   bool (*meet)(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
                double seconds);
@@ -47,11 +57,33 @@ typedef struct rdd_comm_ops {
   void (*close)(rdd_comm *comm);
 } rdd_comm_ops;
 
+/* What a rank has sent so far: the bytes of its own that have to leave it, whatever the algorithm that
+ * carries them, so the same with every maker. Nothing that stays inside a rank counts; what one rank
+ * alone has to say is never less. With `others` ranks, `abroad` of them on other nodes:
+ *
+ *                             sent                    between_nodes         messages
+ *   allgather(v)              own bytes x others      own bytes x abroad    others
+ *   alltoall(v)               to other ranks          to other nodes        other ranks that get some
+ *   bcast                     as the root's alltoallv, nothing from the others
+ *   allreduce, agree          8 n                     8 n, of the first rank of a node alone
+ *   table_sync                own range x (nodes - 1)                       nodes - 1
+ *
+ * Messages with no bytes do not count, nor do barriers and meetings. A table's range counts for the rank
+ * that wrote it, though the first rank of its node may carry it. */
+typedef struct rdd_traffic {
+  int64_t sent;          /* bytes to other ranks */
+  int64_t between_nodes; /* of these, to ranks of other nodes */
+  int64_t messages;      /* pieces that they were */
+} rdd_traffic;
+
 /* Makers embed this as their first member. */
 struct rdd_comm {
   int rank, size;
   int node_rank,
       node_size; /* place among, and number of, the ranks that share this node's memory */
+  int nodes;
+  const int *node_of;  /* [size] which node each rank is on, 0 to nodes - 1 */
+  rdd_traffic traffic; /* of this rank; not collective to read */
   const rdd_comm_ops *ops;
 };
 
@@ -61,6 +93,12 @@ RDD_MUST_CHECK rdd_status rdd_comm_single(rdd_comm **out, rdd_err *err);
 /* Run body(comm, arg) on `size` ranks, each a thread of this process; returns when all have. */
 RDD_MUST_CHECK rdd_status rdd_threads_run(int size, void (*body)(rdd_comm *comm, void *arg),
                                           void *arg, rdd_err *err);
+
+/* The same on pretended nodes of at most `node_size` ranks: tables are shared inside a node alone, and
+ * copied from one to the other. 0: all are on one. */
+RDD_MUST_CHECK rdd_status rdd_threads_run_on_nodes(int size, int node_size,
+                                                   void (*body)(rdd_comm *comm, void *arg),
+                                                   void *arg, rdd_err *err);
 
 /* Free the communicator; NULL is accepted. */
 void rdd_comm_close(rdd_comm *comm);
@@ -82,6 +120,12 @@ void rdd_bcast(rdd_comm *comm, void *buffer, int64_t bytes, int root);
 void rdd_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
                    const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                    const int64_t *recv_displs);
+
+/* rdd_alltoallv() in two steps, between which a rank may compute: what is sent must not change then, and
+ * what is received means nothing yet. One at a time, and no other operation in between. `lanes` is
+ * borrowed until the finish, which gets the same. */
+void rdd_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes);
+void rdd_alltoallv_finish(rdd_comm *comm, const rdd_lanes *lanes);
 
 /* One int64 to each rank and from each rank: send[r] goes to r, recv[r] came from r. */
 void rdd_alltoall(rdd_comm *comm, const int64_t *send, int64_t *recv);

@@ -26,6 +26,15 @@ static void single_alltoallv(rdd_comm *comm, const void *send, const int64_t *se
   copy((char *)recv + recv_displs[0], (const char *)send + send_displs[0], send_counts[0]);
 }
 
+static void single_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes) {
+  (void)comm, (void)lanes;
+}
+
+static void single_alltoallv_finish(rdd_comm *comm, const rdd_lanes *l) {
+  single_alltoallv(comm, l->send, l->send_counts, l->send_displs, l->recv, l->recv_counts,
+                   l->recv_displs);
+}
+
 static void single_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
   (void)comm, (void)values, (void)n, (void)op;
 }
@@ -61,6 +70,8 @@ rdd_status rdd_comm_single(rdd_comm **out, rdd_err *err) {
       .barrier = single_barrier,
       .allgatherv = single_allgatherv,
       .alltoallv = single_alltoallv,
+      .alltoallv_start = single_alltoallv_start,
+      .alltoallv_finish = single_alltoallv_finish,
       .allreduce = single_allreduce,
       .meet = single_meet,
       .table_alloc = single_table_alloc,
@@ -68,9 +79,16 @@ rdd_status rdd_comm_single(rdd_comm **out, rdd_err *err) {
       .table_free = single_table_free,
       .close = single_close,
   };
+  static const int node_of[1] = {0};
   rdd_comm *comm = rdd_alloc(1, sizeof *comm);
   if (!comm) return rdd_set(err, RDD_ENOMEM, "no memory for a communicator");
-  *comm = (rdd_comm){.rank = 0, .size = 1, .node_rank = 0, .node_size = 1, .ops = &ops};
+  *comm = (rdd_comm){.rank = 0,
+                     .size = 1,
+                     .node_rank = 0,
+                     .node_size = 1,
+                     .nodes = 1,
+                     .node_of = node_of,
+                     .ops = &ops};
   *out = comm;
   return RDD_OK;
 }

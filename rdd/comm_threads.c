@@ -46,6 +46,8 @@ struct team {
   visit *visits;      /* [size] */
   post *posts;        /* [size] */
   thread_comm *ranks; /* [size] */
+  int node_size;      /* of each node but the last */
+  int *node_of;       /* [size] */
   pthread_t *threads; /* [size] */
 };
 
@@ -88,6 +90,16 @@ static void threads_alltoallv(rdd_comm *comm, const void *send, const int64_t *s
     if (bytes > 0) copy(recv, recv_displs[r], from->send, from->displs[comm->rank], bytes);
   }
   threads_barrier(comm);
+}
+
+/* Nothing moves before all have come to the second step. */
+static void threads_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes) {
+  (void)comm, (void)lanes;
+}
+
+static void threads_alltoallv_finish(rdd_comm *comm, const rdd_lanes *l) {
+  threads_alltoallv(comm, l->send, l->send_counts, l->send_displs, l->recv, l->recv_counts,
+                    l->recv_displs);
 }
 
 static int64_t combine(int64_t a, int64_t b, rdd_op op) {
@@ -159,23 +171,33 @@ static bool threads_meet(rdd_comm *comm, const void *send, int64_t bytes, void *
   return all;
 }
 
+/* One memory a node, of its first rank. */
 static void *threads_table_alloc(rdd_comm *comm, size_t bytes, void **handle) {
-  post *first = &team_of(comm)->posts[0];
-  if (comm->rank == 0) first->table = rdd_calloc(bytes, 1);
+  const post *posts = team_of(comm)->posts;
+  bool first = comm->node_rank == 0, all = true;
+  if (first) own_post(comm)->table = rdd_calloc(bytes, 1);
   threads_barrier(comm);
-  *handle = first->table;
+  for (int r = 0; r < comm->size; r += team_of(comm)->node_size) all &= posts[r].table != NULL;
+  void *table = posts[comm->rank - comm->node_rank].table;
   threads_barrier(comm);
-  return *handle;
+  if (!all && first) rdd_free(table);
+  return *handle = all ? table : NULL;
 }
 
+/* Inside a node to publish is to be done writing; then its first rank copies from the others' memory. */
 static void threads_table_sync(rdd_comm *comm, void *handle, const int64_t *begin) {
-  (void)handle, (void)begin;
-  threads_barrier(comm); /* one memory: to publish is to be done writing */
+  own_post(comm)->table = handle;
+  threads_barrier(comm);
+  if (comm->nodes == 1) return;
+  for (int r = 0; r < comm->size && comm->node_rank == 0; r++)
+    if (comm->node_of[r] != comm->node_of[comm->rank])
+      copy(handle, begin[r], team_of(comm)->posts[r].table, begin[r], begin[r + 1] - begin[r]);
+  threads_barrier(comm);
 }
 
 static void threads_table_free(rdd_comm *comm, void *handle) {
   threads_barrier(comm);
-  if (comm->rank == 0) rdd_free(handle);
+  if (comm->node_rank == 0) rdd_free(handle);
 }
 
 static void threads_close(rdd_comm *comm) {
@@ -232,12 +254,31 @@ static rdd_status run_team(team *t, int size, rdd_err *err) {
   return RDD_OK;
 }
 
-rdd_status rdd_threads_run(int size, void (*body)(rdd_comm *comm, void *arg), void *arg,
-                           rdd_err *err) {
+/* The ranks of a team, with their places. */
+static void seat(team *t, int size, const rdd_comm_ops *ops) {
+  for (int r = 0; r < size; r++) {
+    int first = r - r % t->node_size, left = size - first;
+    t->node_of[r] = r / t->node_size;
+    t->ranks[r] = (thread_comm){.comm = {.rank = r,
+                                         .size = size,
+                                         .node_rank = r - first,
+                                         .node_size = left < t->node_size ? left : t->node_size,
+                                         .nodes = (size - 1) / t->node_size + 1,
+                                         .node_of = t->node_of,
+                                         .ops = ops},
+                                .team = t};
+  }
+}
+
+rdd_status rdd_threads_run_on_nodes(int size, int node_size,
+                                    void (*body)(rdd_comm *comm, void *arg), void *arg,
+                                    rdd_err *err) {
   static const rdd_comm_ops ops = {
       .barrier = threads_barrier,
       .allgatherv = threads_allgatherv,
       .alltoallv = threads_alltoallv,
+      .alltoallv_start = threads_alltoallv_start,
+      .alltoallv_finish = threads_alltoallv_finish,
       .allreduce = threads_allreduce,
       .meet = threads_meet,
       .table_alloc = threads_table_alloc,
@@ -247,25 +288,29 @@ rdd_status rdd_threads_run(int size, void (*body)(rdd_comm *comm, void *arg), vo
   };
   if (size < 1 || size > RDD_MAX_RANKS)
     return rdd_set(err, RDD_EUSAGE, "%d ranks: expected 1 to %d", size, RDD_MAX_RANKS);
-  team t = {.body = body, .arg = arg};
+  team t = {.body = body, .arg = arg, .node_size = node_size > 0 ? node_size : size};
   rdd_status st = RDD_OK;
   t.visits = rdd_calloc((size_t)size, sizeof *t.visits);
   t.posts = rdd_calloc((size_t)size, sizeof *t.posts);
   t.ranks = rdd_calloc((size_t)size, sizeof *t.ranks);
   t.threads = rdd_calloc((size_t)size, sizeof *t.threads);
-  if (!t.visits || !t.posts || !t.ranks || !t.threads) {
+  t.node_of = rdd_calloc((size_t)size, sizeof *t.node_of);
+  if (!t.visits || !t.posts || !t.ranks || !t.threads || !t.node_of) {
     st = rdd_set(err, RDD_ENOMEM, "no memory for %d ranks", size);
     goto done;
   }
-  for (int r = 0; r < size; r++)
-    t.ranks[r] = (thread_comm){
-        .comm = {.rank = r, .size = size, .node_rank = r, .node_size = size, .ops = &ops},
-        .team = &t};
+  seat(&t, size, &ops);
   st = run_team(&t, size, err);
 done:
+  rdd_free(t.node_of);
   rdd_free(t.threads);
   rdd_free(t.ranks);
   rdd_free(t.posts);
   rdd_free(t.visits);
   return st;
+}
+
+rdd_status rdd_threads_run(int size, void (*body)(rdd_comm *comm, void *arg), void *arg,
+                           rdd_err *err) {
+  return rdd_threads_run_on_nodes(size, 0, body, arg, err);
 }

@@ -13,6 +13,7 @@ noinst_LIBRARIES += %D%/librdd.a
   %D%/event.c %D%/event.h \
   %D%/hash.c %D%/hash.h \
   %D%/memory.c %D%/memory.h \
+  %D%/need.c %D%/need.h \
   %D%/place.c \
   %D%/plan.c \
   %D%/queue.c \

@@ -1,5 +1,5 @@
 check_PROGRAMS += %D%/comm.mpi %D%/gang.mpi %D%/ids.mpi %D%/gang_open.unit %D%/gang_threads.unit
-%C%_comm_mpi_SOURCES = %D%/mpi_comm.c
+%C%_comm_mpi_SOURCES = %D%/mpi_comm.c %D%/need_cases.c %D%/need_cases.h
 %C%_comm_mpi_LDADD = $(MPI_TEST_LIBS)
 %C%_ids_mpi_SOURCES = %D%/mpi_ids.c $(ids_cases)
 %C%_ids_mpi_LDADD = mllib/libmllib.a $(MPI_TEST_LIBS) $(BLAS_LIBS) $(OPENMP_CFLAGS)

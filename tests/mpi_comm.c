@@ -4,6 +4,7 @@
 #include "mpi_bridge/comm_mpi.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
+#include "tests/need_cases.h"
 #include "tests/testkit.h"
 
 #include <stdio.h>
@@ -263,6 +264,15 @@ static void test_table_failure(rdd_comm *comm) {
   rdd_table_free(table);
 }
 
+/* In whole messages, and cut into tiny ones. */
+static void test_rows(rdd_comm *comm) {
+  for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+    gang_comm_set_chunk(chunks[c]);
+    need_case_rows(comm);
+  }
+  gang_comm_set_chunk(chunks[0]);
+}
+
 int main(int argc, char **argv) {
   static const tk_comm_case cases[] = {
       {"nodes are of two ranks", test_nodes},
@@ -275,6 +285,10 @@ int main(int argc, char **argv) {
       {"agree", test_agree},
       {"table", test_table},
       {"a table that cannot be", test_table_failure},
+      {"what is sent is counted", need_case_traffic},
+      {"rows go where they are needed", test_rows},
+      {"rows go in groups", need_case_groups},
+      {"all leave together when memory is out", need_case_memory},
   };
   rdd_comm *comm = NULL;
   rdd_err err = {0};
