@@ -461,6 +461,8 @@ rdd_status job_checkpoints_save(job_checkpoints *c, const als_model *model,
                                 const als_iteration *history, int done, bool now, rdd_err *err) {
   if (!now && done % c->opts.interval != 0) return RDD_OK;
   rdd_status st = job_run_phase(c->opts.run, "checkpoint", done, err);
+  als_model_make_whole(model, c->comm);
+  als_best_make_whole(c->opts.best, c->comm, model->k);
   if (c->comm->rank == 0 && !st) {
     rdd_err why;
     reap_writer(c);

@@ -2,6 +2,7 @@
 #include "mllib/als.h"
 
 #include "mllib/bias_impl.h"
+#include "mllib/exchange_impl.h"
 #include "mllib/metrics.h"
 #include "mllib/threads_impl.h"
 #include "rdd/hash.h"
@@ -11,15 +12,8 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 
 /* ---- The fit ---- */
-
-static double seconds_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 als_params als_params_default(void) {
   return (als_params){.rank = 10,
@@ -199,7 +193,7 @@ static rdd_status evaluate(const fit *f, als_iteration *out, rdd_err *err) {
 
 /* Items, then users, as Spark has it; into the next row of the history. */
 static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err *err) {
-  double start = seconds_now();
+  double start = als_seconds();
   als_iteration *out = &f->history[f->made];
   als_sums items, users;
   *out = (als_iteration){.iteration = f->made + 1, .exact = exact, .rmse_train = NAN};
@@ -214,7 +208,10 @@ static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err 
     out->rmse_train = sqrt(users.ratings / (double)f->problem->ratings);
   st = evaluate(f, out, err);
   if (st) return st;
-  out->seconds = seconds_now() - start;
+  als_exchanged exchanged = als_exchange_take(f->model);
+  out->exchange_bytes = exchanged.bytes;
+  out->exchange_seconds = exchanged.seconds;
+  out->seconds = als_seconds() - start;
   f->made++;
   if (f->best && als_best_iteration(f->problem->watch, f->history, f->made) == f->made)
     als_best_keep(f->best, f->comm, f->problem, f->model, f->made);
@@ -327,8 +324,11 @@ rdd_status als_fit(rdd_comm *comm, als_problem *problem, const als_params *param
   if (st) return st;
   set_extremes(comm, &problem->side[ALS_USERS], model);
   st = fit_biases(comm, problem, params, model, start, err);
+  if (!st) st = als_exchange_open(comm, problem, params, model, err);
   if (!st) st = open_best(&f, err);
   if (!st) st = iterate_to_end(&f, err);
+  if (!st) als_model_make_whole(model, comm);
+  als_exchange_close(model);
   if (!problem->best) als_best_free(f.best);
   if (!st) *done_out = f.made;
   return st;

@@ -11,6 +11,7 @@
 #ifndef ALS_ALS_H
 #define ALS_ALS_H
 
+#include "mllib/exchange.h"
 #include "mllib/loss.h"
 #include "mllib/model.h"
 #include "mllib/ratings.h"
@@ -43,6 +44,7 @@ typedef struct als_params {
   double tol;       /* stop when an iteration brings less than this share, see als_converged(); 0:
                        never */
   bool final_exact; /* after other solvers one more iteration, of ALS_CHOLESKY */
+  als_exchange_kind exchange; /* between nodes; the model is the same with each */
 } als_params;
 
 /* The kernels that this process computes with: "avx512", "avx2" or "portable", the best that the processor
@@ -68,6 +70,9 @@ typedef struct als_iteration {
   double loss_reg;        /* ridges times squared norms, both sides */
   double objective;
   double seconds; /* wall time of the iteration, test included */
+  /* of this rank; 0 for iterations of a run before this one */
+  int64_t exchange_bytes;  /* its new rows, times the nodes that they went to */
+  double exchange_seconds; /* that it waited for rows, after the last rank had solved its own */
 } als_iteration;
 
 /* What decides when to stop, and which iteration is kept. */
@@ -85,7 +90,8 @@ enum { ALS_WATCHED_CUTOFF = 10 };
 typedef struct als_best {
   int iteration;       /* 0: none yet */
   als_factors side[2]; /* ids borrowed; biases where they are fitted in the iterations, else NULL */
-  int64_t *begin;      /* scratch */
+  int64_t *begin[2];   /* [size + 1] first row of each rank */
+  bool whole;          /* every node has all of it; else each rank its own rows alone */
 } als_best;
 
 typedef struct als_problem {
@@ -96,6 +102,8 @@ typedef struct als_problem {
   als_watch watch;            /* ALS_OBJECTIVE where, and only where, there is no validation part */
   /* Where the best iteration is kept on the way; NULL: als_fit() makes one for itself. */
   als_best *best;
+  als_exchange_plan
+      exchange[2]; /* out: how the rows of a side travel, before the first half-step */
 } als_problem;
 
 /* Make an empty one for a model's tables.                                 Collective.
@@ -108,8 +116,10 @@ void als_best_free(als_best *best); /* collective; NULL on all ranks is accepted
  *   problem  [in]  who owns which rows */
 void als_best_keep(als_best *best, rdd_comm *comm, const als_problem *problem,
                    const als_model *model, int iteration);
-void als_best_restore(const als_best *best, rdd_comm *comm, const als_problem *problem,
-                      als_model *model);
+void als_best_restore(als_best *best, rdd_comm *comm, const als_problem *problem, als_model *model);
+
+/* Bring all of it to every node, if it is not there; NULL is accepted.    Collective. */
+void als_best_make_whole(als_best *best, rdd_comm *comm, int k);
 
 /* Which iteration's factors a model has after `made` (>= 1) of them: the first of those with the best
  * measure of validation, or the last.                                     Not collective. */
@@ -126,7 +136,8 @@ typedef struct als_hooks {
   /* Before each half-step, on every rank: heart beats, faults on purpose. Not collective; a status
    * that is not RDD_OK is agreed on and ends the fit. */
   rdd_status (*before)(void *arg, int iteration, int side, rdd_err *err);
-  /* After each iteration: saves checkpoints, asks to stop. Collective, all ranks return alike.
+  /* After each iteration: saves checkpoints, asks to stop. Collective, all ranks return alike. A rank
+   * reads rows of the model that its ratings name; for others see als_model_make_whole().
    *   history  [in]  [done] of all iterations so far */
   rdd_status (*after)(void *arg, rdd_comm *comm, const als_model *model,
                       const als_iteration *history, int done, bool *stop_out, rdd_err *err);

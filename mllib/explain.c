@@ -79,7 +79,7 @@ static rdd_status prepare(explanation *e, rdd_comm *comm, rdd_err *err) {
     st = rdd_set(err, RDD_ENOMEM, "out of memory for the equations of one user");
   st = rdd_agree(comm, st, err);
   if (st || w == 0) return st;
-  st = als_gram(comm, e->system.factors, items->ids->n, e->model->k, w, e->gram, err);
+  st = als_gram(comm, e->system.factors, items->ids->n, e->model->k, w, NULL, e->gram, err);
   e->system.gram = e->gram;
   return st;
 }

@@ -1,7 +1,8 @@
 /* The Gram matrix of a side.
  *
  * Its rows are cut into a fixed number of shares, whatever the number of ranks, and each rank makes some:
- * every node has the whole table. Then the entries of the matrix are dealt out: a rank gets its entries of
+ * where every node has the whole table the same number each, else those that begin with a row of its own.
+ * Then the entries of the matrix are dealt out: a rank gets its entries of
  * all shares, adds them up in the order of the shares, and all gather the sums. */
 #include "mllib/gram_impl.h"
 
@@ -17,7 +18,8 @@ typedef struct gram_plan {
   const float *factors;
   int64_t rows;
   int k, shares, size;
-  int64_t entries; /* k (k + 1) / 2: the upper triangle, row by row */
+  int64_t entries;          /* k (k + 1) / 2: the upper triangle, row by row */
+  const als_blocks *owners; /* of the rows, who make the shares; or NULL */
 } gram_plan;
 
 /* Where piece `i` of `pieces` begins in n things. */
@@ -25,14 +27,24 @@ static int64_t cut(int64_t n, int64_t i, int64_t pieces) {
   return n / pieces * i + n % pieces * i / pieces;
 }
 
-static gram_plan plan_gram(const float *factors, int64_t rows, int k, int size) {
-  gram_plan g = {.factors = factors, .rows = rows, .k = k, .size = size};
+static gram_plan plan_gram(const float *factors, int64_t rows, int k, int size,
+                           const als_blocks *owners) {
+  gram_plan g = {.factors = factors, .rows = rows, .k = k, .size = size, .owners = owners};
   g.entries = (int64_t)k * (k + 1) / 2;
   int64_t shares = ENTRIES / g.entries;
   g.shares = shares > MOST_SHARES     ? MOST_SHARES
              : shares < FEWEST_SHARES ? FEWEST_SHARES
                                       : (int)shares;
   return g;
+}
+
+/* The first share of rank r: with owners the first that begins with a row of its own or of a later rank. */
+static int first_share(const gram_plan *g, int r) {
+  if (!g->owners) return (int)cut(g->shares, r, g->size);
+  int share = 0;
+  int64_t row = als_blocks_row(g->owners, r);
+  while (share < g->shares && cut(g->rows, share, g->shares) < row) share++;
+  return share;
 }
 
 /* One share into packed_out; panel[ALS_PANEL_ROWS][w], with padding of 0, and full[w][w] are scratch. */
@@ -78,7 +90,7 @@ static void deal_out(const gram_plan *g, rdd_comm *comm, const double *own, doub
           *recv_at = lane + 3 * g->size, at = 0;
   const int64_t bytes = sizeof(double);
   int r = comm->rank;
-  int64_t n = cut(g->shares, r + 1, g->size) - cut(g->shares, r, g->size);
+  int64_t n = first_share(g, r + 1) - first_share(g, r);
   int64_t width = cut(g->entries, r + 1, g->size) - cut(g->entries, r, g->size);
   for (int q = 0; q < g->size; q++) {
     int64_t from = cut(g->entries, q, g->size), many = cut(g->entries, q + 1, g->size) - from;
@@ -86,8 +98,8 @@ static void deal_out(const gram_plan *g, rdd_comm *comm, const double *own, doub
     send[q] = n * many * bytes;
     for (int64_t s = 0; s < n; s++, at += many)
       memcpy(packed + at, own + s * g->entries + from, (size_t)(many * bytes));
-    recv_at[q] = cut(g->shares, q, g->size) * width * bytes;
-    recv[q] = cut(g->shares, q + 1, g->size) * width * bytes - recv_at[q];
+    recv_at[q] = first_share(g, q) * width * bytes;
+    recv[q] = first_share(g, q + 1) * width * bytes - recv_at[q];
   }
   rdd_alltoallv(comm, packed, send, send_at, mine, recv, recv_at);
 }
@@ -112,11 +124,16 @@ static void sum_up(const gram_plan *g, rdd_comm *comm, double w, double *mine, d
       gram_out[(size_t)i * lines + (size_t)j] = gram_out[(size_t)j * lines + (size_t)i] = w * *all;
 }
 
+void als_gram_rows(const als_blocks *owners, int k, int rank, int64_t *first, int64_t *end) {
+  gram_plan g = plan_gram(NULL, owners->rows, k, owners->size, owners);
+  *first = cut(g.rows, first_share(&g, rank), g.shares);
+  *end = cut(g.rows, first_share(&g, rank + 1), g.shares);
+}
+
 rdd_status als_gram(rdd_comm *comm, const float *factors, int64_t rows, int k, double w,
-                    double *gram_out, rdd_err *err) {
-  gram_plan g = plan_gram(factors, rows, k, comm->size);
-  int first = (int)cut(g.shares, comm->rank, g.size),
-      end = (int)cut(g.shares, comm->rank + 1, g.size);
+                    const als_blocks *owners, double *gram_out, rdd_err *err) {
+  gram_plan g = plan_gram(factors, rows, k, comm->size, owners);
+  int first = first_share(&g, comm->rank), end = first_share(&g, comm->rank + 1);
   size_t entries = (size_t)g.entries, widest = entries / (size_t)g.size + 1;
   rdd_status st = RDD_OK;
   double *own = rdd_alloc((size_t)(end - first) * entries, sizeof *own);

@@ -1,6 +1,7 @@
 /* One half-step: every row of a side, solved against the other side. */
 #include "mllib/als.h"
 
+#include "mllib/exchange_impl.h"
 #include "mllib/gram_impl.h"
 #include "mllib/kernels_impl.h"
 #include "mllib/solver_impl.h"
@@ -228,17 +229,11 @@ static rdd_status prepare(half_step *h, rdd_comm *comm, const als_model *model, 
   h->gram = rdd_alloc(lines * lines, sizeof *h->gram);
   if (!h->gram) st = rdd_set(err, RDD_ENOMEM, "out of memory for a Gram matrix");
   st = rdd_agree(comm, st, err);
-  if (!st) st = als_gram(comm, h->system.factors, h->columns, model->k, w, h->gram, err);
+  if (!st)
+    st = als_gram(comm, h->system.factors, h->columns, model->k, w, als_exchange_owners(other),
+                  h->gram, err);
   h->system.gram = h->gram;
   return st;
-}
-
-/* Publish `values` numbers a row of a table of this side. */
-static void publish(const als_blocks *blocks, rdd_comm *comm, rdd_table *table, int values,
-                    int64_t *begin) {
-  for (int r = 0; r <= comm->size; r++)
-    begin[r] = als_blocks_row(blocks, r) * values * (int64_t)sizeof(float);
-  rdd_table_sync(table, begin);
 }
 
 rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side,
@@ -263,8 +258,7 @@ rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side,
   st = rdd_agree(comm, st, err);
   if (st) goto done;
   /* only `side` was written and only the other side was read, so one sync serves both */
-  publish(blocks, comm, model->side[side].factors, model->k, begin);
-  if (h.bias) publish(blocks, comm, model->side[side].bias, 1, begin);
+  als_exchange_publish(comm, blocks, model, side, h.bias != NULL, begin);
   st = als_blocks_sum(blocks, comm, h.partial, SUMS, sum, err);
   if (!st && sums_out) *sums_out = (als_sums){sum[SUM_RATINGS], sum[SUM_PAIRS], sum[SUM_REG]};
 done:

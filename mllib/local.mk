@@ -10,6 +10,7 @@ noinst_LIBRARIES += %D%/libmllib.a
   %D%/cg.c \
   %D%/cholesky.c \
   %D%/evaluate.c \
+  %D%/exchange.c %D%/exchange.h %D%/exchange_impl.h \
   %D%/explain.c %D%/explain.h \
   %D%/fold_in.c %D%/fold_in.h \
   %D%/gram.c %D%/gram_impl.h \

@@ -8,6 +8,7 @@
 #ifndef ALS_MODEL_H
 #define ALS_MODEL_H
 
+#include "mllib/exchange.h"
 #include "mllib/ids.h"
 #include "mllib/ratings.h"
 #include "rdd/comm.h"
@@ -15,9 +16,10 @@
 #include <stdbool.h>
 
 typedef struct als_factors {
-  als_ids *ids;       /* owned */
-  rdd_table *factors; /* float[n][k], row-major */
-  rdd_table *bias;    /* float[n], or NULL */
+  als_ids *ids;           /* owned */
+  rdd_table *factors;     /* float[n][k], row-major */
+  rdd_table *bias;        /* float[n], or NULL */
+  als_exchange *exchange; /* during a fit: how new rows travel; else NULL */
 } als_factors;
 
 typedef struct als_model {
@@ -40,6 +42,10 @@ void als_model_free(als_model *model);
  * does not depend on the other ids, the number of ranks, or the order of anything. */
 RDD_MUST_CHECK rdd_status als_model_init(als_model *model, rdd_comm *comm, int side, uint64_t seed,
                                          rdd_err *err);
+
+/* Bring every row of both sides to every node, where a fit has left some of them behind. Only during a
+ * fit, in its hooks: before and after it a model is whole.                Collective. */
+void als_model_make_whole(const als_model *model, rdd_comm *comm);
 
 /* Copy the factors (and biases) of the ids that both models know.         Collective.
  *   matched_out  [out] [2] how many ids of each side were found

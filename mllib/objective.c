@@ -2,6 +2,7 @@
  * but for any model. */
 #include "mllib/als.h"
 
+#include "mllib/exchange_impl.h"
 #include "mllib/gram_impl.h"
 #include "mllib/kernels_impl.h"
 #include "mllib/solver_impl.h"
@@ -81,7 +82,8 @@ rdd_status als_objective(rdd_comm *comm, const als_problem *problem, const als_p
     if (!p.gram) st = rdd_set(err, RDD_ENOMEM, "out of memory for a Gram matrix");
     st = rdd_agree(comm, st, err);
     if (!st)
-      st = als_gram(comm, rdd_table_data(items->factors), items->ids->n, model->k, w, p.gram, err);
+      st = als_gram(comm, rdd_table_data(items->factors), items->ids->n, model->k, w,
+                    als_exchange_owners(items), p.gram, err);
   }
   for (int side = 0; side < 2 && !st; side++) st = add_side(&p, comm, side, sum[side], err);
   if (!st)
