@@ -33,6 +33,8 @@ static const job_option options[] = {
      "keep the iteration that is best over these; --tol looks at them"},
     {"validation-metric", 0, JOB_CHOICE, "rmse|ndcg", NULL, 0, 0, false,
      "the RMSE, or NDCG@10 of lists; default: ndcg for implicit ratings"},
+    {"exchange", 0, JOB_CHOICE, "auto|need|all", "auto", 0, 0, false,
+     "new factors go between nodes to where they are needed, or to all; auto: by bytes"},
     JOB_INPUT_OPTIONS,
     {"checkpoint-dir", 0, JOB_STRING, "DIR", NULL, 0, 0, false,
      "checkpoints are kept here; default: in the work directory, if any"},
@@ -150,6 +152,7 @@ static rdd_status stopped(training *t, int done, rdd_err *err) {
 
 static rdd_status before_half_step(void *arg, int iteration, int side, rdd_err *err) {
   const training *t = arg;
+  if (iteration == t->resumed + 1 && side == ALS_ITEMS) job_train_show_exchange(t);
   return job_run_half_step(t->j->run, iteration, side, err);
 }
 
@@ -161,6 +164,7 @@ static rdd_status after_iteration(void *arg, rdd_comm *comm, const als_model *mo
   (void)stop_out; /* a run that is stopped has no model yet */
   job_train_show(t, now);
   job_run_log_iteration(t->j->run, now);
+  job_train_log_exchange(t, now);
   if (!t->checkpoints || now->exact) return RDD_OK; /* the next that happens is the model */
   bool stop = done < t->params.max_iter && stop_asked(t, comm);
   rdd_status st = job_checkpoints_save(t->checkpoints, model, history, done, stop, err);
@@ -264,6 +268,7 @@ static rdd_status fit(training *t, rdd_comm *comm, rdd_err *err) {
   t->history = rdd_calloc((size_t)t->params.max_iter + 1, sizeof *t->history); /* one exact */
   t->memory = rdd_calloc((size_t)comm->size, TRAIN_MEMORIES * sizeof *t->memory);
   if (!t->history || !t->memory) st = rdd_set(err, RDD_ENOMEM, "out of memory for the history");
+  if (!st) st = job_train_exchange_new(t, comm, err);
   st = rdd_agree(comm, st, err);
   if (!st) st = resume(t, comm, err);
   if (!st && t->checkpoints && t->resumed < t->params.max_iter && stop_asked(t, comm))
@@ -300,6 +305,7 @@ static rdd_status train(gang *g, rdd_parts *const *parts, void *arg, rdd_err *er
   describe_run(t, comm);
   st = fit(t, comm, err);
   if (!st) gather_memory(t, comm);
+  if (!st) job_train_gather_exchange(t, comm);
   if (!st) st = write_model(t, comm, err);
   if (!st) st = job_train_report(t, comm, err);
   if (!st && t->checkpoints && !t->keep_checkpoints) job_checkpoints_remove(t->checkpoints);
@@ -308,6 +314,7 @@ done:
   t->checkpoints = NULL;
   rdd_free(t->history);
   t->history = NULL;
+  job_train_exchange_free(t);
   rdd_free(t->memory);
   t->memory = NULL;
   for (int side = 0; side < 2; side++) als_side_reset(&t->problem.side[side]);
@@ -425,6 +432,10 @@ static rdd_status read_params(training *t, const job_args *args, rdd_err *err) {
   rdd_status st = job_params_read(args, &t->params, err);
   if (st) return st;
   bool implicit = t->params.loss.mode != ALS_EXPLICIT;
+  const char *exchange = job_string(args, "exchange");
+  t->params.exchange = !strcmp(exchange, "need")  ? ALS_EXCHANGE_NEED
+                       : !strcmp(exchange, "all") ? ALS_EXCHANGE_ALL
+                                                  : ALS_EXCHANGE_AUTO;
   t->start = job_start_read(args);
   st = read_watch(t, args, err);
   if (st) return st;

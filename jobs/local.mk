@@ -54,7 +54,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/split_rule.c %D%/split_rule.h \
   %D%/spool.c %D%/spool.h \
   %D%/table_file.c %D%/table_file.h \
-  %D%/train_impl.h %D%/train_report.c \
+  %D%/train_impl.h %D%/train_exchange.c %D%/train_report.c \
   %D%/tune_fold.c %D%/tune_fold.h \
   %D%/tune_grid.c %D%/tune_grid.h \
   %D%/ui.c %D%/ui.h \

@@ -35,9 +35,11 @@ typedef struct training {
   int max_attempts;
 
   /* one try of the gang */
-  int64_t partition_bytes; /* that this rank was given */
-  job_memory_use handed;   /* this rank's memory when the hand-off is done */
-  int64_t *memory;         /* [ranks][TRAIN_MEMORIES] bytes */
+  int64_t partition_bytes;        /* that this rank was given */
+  job_memory_use handed;          /* this rank's memory when the hand-off is done */
+  int64_t *memory;                /* [ranks][TRAIN_MEMORIES] bytes */
+  int64_t *exchange_by_iteration; /* [max_iter + 1] bytes of new factors between nodes, all ranks */
+  int64_t *exchange_by_rank;      /* [ranks][2] bytes, and nanoseconds of waiting for them */
   als_model *model;
   als_problem problem;
   als_side test, validation;
@@ -56,5 +58,24 @@ void job_train_show(const training *t, const als_iteration *done);
 
 /* The last line, and the keys of --json. Not collective. */
 RDD_MUST_CHECK rdd_status job_train_report(training *t, const rdd_comm *comm, rdd_err *err);
+
+/* ---- Factors between nodes (train_exchange.c) ---- */
+
+/* Room for what there is to tell. Fails with RDD_ENOMEM. */
+RDD_MUST_CHECK rdd_status job_train_exchange_new(training *t, const rdd_comm *comm, rdd_err *err);
+void job_train_exchange_free(training *t);
+
+/* How they will travel: lines for people, where there are several nodes. */
+void job_train_show_exchange(const training *t);
+
+/* This rank's part in an iteration, into the event log. */
+void job_train_log_exchange(const training *t, const als_iteration *done);
+
+/* Every rank's part in all iterations. Collective. */
+void job_train_gather_exchange(training *t, rdd_comm *comm);
+
+/* The keys of --json.
+ *   scratch  [in]  [max(iterations, ranks)] */
+void job_train_report_exchange(const training *t, const rdd_comm *comm, double *scratch);
 
 #endif

@@ -73,6 +73,7 @@ rdd_status job_train_report(training *t, const rdd_comm *comm, rdd_err *err) {
   double total = job_now() - t->started, iterating = 0;
   report_history(t, value);
   report_memory(t, comm->size, value);
+  job_train_report_exchange(t, comm, value);
   rdd_free(value);
   if (t->input[TRAIN_TEST]) job_json_int(json, "n_test_cold", t->cold[TRAIN_TEST]);
   if (t->input[TRAIN_VALIDATION])

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { K = 6, ITERATIONS = 4, MOST_RANKS = 4 };
+enum { USERS = 90, K = 6, ITERATIONS = 4, MOST_RANKS = 4 };
 
 /* ---- Running on nodes ---- */
 
@@ -22,10 +22,10 @@ static void run_body(rdd_comm *comm, void *arg) {
   ((const body *)arg)->run(comm);
 }
 
-/* On 1 to 4 ranks, on nodes of 1, 2 and 3. */
+/* On 1 to 4 ranks, on several nodes, of 1, 2 and 3. */
 static void on_nodes(void (*run)(rdd_comm *comm)) {
   for (int size = 1; size <= MOST_RANKS; size++)
-    for (int node_size = 1; node_size <= 3; node_size++) {
+    for (int node_size = 1; node_size < size || node_size == 1; node_size++) {
       rdd_err err = {0};
       body b = {run};
       TK_OK(rdd_threads_run_on_nodes(size, node_size, run_body, &b, &err), &err);
@@ -35,12 +35,12 @@ static void on_nodes(void (*run)(rdd_comm *comm)) {
 /* ---- Ratings ---- */
 
 /* Users rate items near themselves on a line, so that a node needs few rows of another; or any. */
-static void draw(bool near, fx_list *list, int64_t seed) {
+static void draw(int users, bool near, fx_list *list, int64_t seed) {
   fx_random random;
   fx_seed(&random, seed);
-  for (int u = 0; u < 90; u++)
+  for (int u = 0; u < users; u++)
     for (int n = 0; n < 8; n++) {
-      int item = near ? u / 2 + fx_below(&random, 4) : fx_below(&random, 48);
+      int item = near ? u / 2 + fx_below(&random, 4) : fx_below(&random, users / 2 + 3);
       fx_add(list, u, item, 1 + (float)fx_below(&random, 5));
     }
 }
@@ -78,14 +78,14 @@ static bool open_fit(fx_fit *fit, rdd_comm *comm, const fx_setup *setup, bool va
 }
 
 /* On one rank, and here by each way. */
-static void check_ways(rdd_comm *comm, const als_params *params, bool near, bool held_out,
-                       bool validated) {
+static void check_ways(rdd_comm *comm, const als_params *params, int users, bool near,
+                       bool held_out, bool validated) {
   fx_list list = {0}, test = {0};
   rdd_err err = {0};
   rdd_comm *one = NULL;
   fx_fit alone;
-  draw(near, &list, 3);
-  draw(!near, &test, 4); /* items that nobody of the node has rated */
+  draw(users, near, &list, 3);
+  draw(users, !near, &test, 4); /* items that nobody of the node has rated */
   fx_setup setup = {
       .train = &list, .partitions = 3, .batch_rows = 64, .seed = 3, .params = *params};
   if (held_out) setup.test = &test;
@@ -122,8 +122,12 @@ static const als_params modes[] = {
 enum { MODES = sizeof modes / sizeof *modes };
 
 static void same_bits(rdd_comm *comm) {
-  for (int m = 0; m < MODES; m++) check_ways(comm, &modes[m], m % 2, m < 2, false);
-  check_ways(comm, &modes[3], true, false, false);
+  for (int m = 0; m < MODES; m++) check_ways(comm, &modes[m], USERS, m % 2, m < 2, false);
+}
+
+/* Shares of the Gram matrix are of several rows then, some of them on both sides of a border. */
+static void same_bits_of_gram_matrices(rdd_comm *comm) {
+  check_ways(comm, &modes[3], 10 * USERS, true, false, false);
 }
 
 /* Test ratings at random: validation is at its best before the end, and the exact iteration goes on from
@@ -131,10 +135,10 @@ static void same_bits(rdd_comm *comm) {
 static void best_of_validation(rdd_comm *comm) {
   als_params params = modes[2];
   params.max_iter = 8;
-  check_ways(comm, &params, true, true, true);
+  check_ways(comm, &params, USERS, true, true, true);
   params = modes[1];
   params.max_iter = 8;
-  check_ways(comm, &params, true, true, true);
+  check_ways(comm, &params, USERS, true, true, true);
 }
 
 /* ---- Bytes ---- */
@@ -173,7 +177,7 @@ static void check_plan(rdd_comm *comm, const als_exchange_plan *plan, int64_t ow
 static void check_bytes(rdd_comm *comm, als_exchange_kind way, bool near) {
   fx_list list = {0};
   fx_fit fit;
-  draw(near, &list, 3);
+  draw(USERS, near, &list, 3);
   fx_setup setup = {.train = &list, .partitions = 3, .batch_rows = 64, .params = modes[0]};
   setup.params.exchange = way;
   if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
@@ -236,7 +240,7 @@ static void whole_when_asked(rdd_comm *comm) {
   fx_list list = {0};
   rdd_err err = {0};
   fx_fit fit;
-  draw(true, &list, 3);
+  draw(USERS, true, &list, 3);
   fx_setup setup = {.train = &list, .partitions = 3, .batch_rows = 64, .params = modes[1]};
   setup.params.exchange = ALS_EXCHANGE_NEED;
   if (fx_open(&fit, comm, &setup)) {
@@ -254,7 +258,7 @@ static void whole_when_asked(rdd_comm *comm) {
 static void memory_runs_out(rdd_comm *comm) {
   fx_list list = {0};
   int failed = 0;
-  draw(true, &list, 3);
+  draw(USERS, true, &list, 3);
   fx_setup setup = {.train = &list, .test = &list, .partitions = 3, .batch_rows = 64};
   setup.params = modes[3];
   setup.params.max_iter = 1;
@@ -284,6 +288,10 @@ static void test_bits(void) {
   on_nodes(same_bits);
 }
 
+static void test_gram(void) {
+  on_nodes(same_bits_of_gram_matrices);
+}
+
 static void test_best(void) {
   on_nodes(best_of_validation);
 }
@@ -311,6 +319,7 @@ const char *__tsan_default_suppressions(void) {
 int main(void) {
   static const tk_case cases[] = {
       {"the same bits whichever way rows go", test_bits},
+      {"Gram matrices, too", test_gram},
       {"the best of validation, too", test_best},
       {"the bytes are those of the formula", test_bytes},
       {"tables are whole when somebody asks", test_whole},
