@@ -35,6 +35,8 @@ static const job_option options[] = {
      "the RMSE, or NDCG@10 of lists; default: ndcg for implicit ratings"},
     {"exchange", 0, JOB_CHOICE, "auto|need|all", "auto", 0, 0, false,
      "new factors go between nodes to where they are needed, or to all; auto: by bytes"},
+    {"no-overlap", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
+     "new factors leave a node when all are solved, not while others are"},
     JOB_INPUT_OPTIONS,
     {"checkpoint-dir", 0, JOB_STRING, "DIR", NULL, 0, 0, false,
      "checkpoints are kept here; default: in the work directory, if any"},
@@ -436,6 +438,7 @@ static rdd_status read_params(training *t, const job_args *args, rdd_err *err) {
   t->params.exchange = !strcmp(exchange, "need")  ? ALS_EXCHANGE_NEED
                        : !strcmp(exchange, "all") ? ALS_EXCHANGE_ALL
                                                   : ALS_EXCHANGE_AUTO;
+  t->params.no_overlap = job_flag(args, "no-overlap");
   t->start = job_start_read(args);
   st = read_watch(t, args, err);
   if (st) return st;

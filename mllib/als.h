@@ -45,6 +45,7 @@ typedef struct als_params {
                        never */
   bool final_exact; /* after other solvers one more iteration, of ALS_CHOLESKY */
   als_exchange_kind exchange; /* between nodes; the model is the same with each */
+  bool no_overlap; /* rows leave when all are solved, not while others are; the same model */
 } als_params;
 
 /* The kernels that this process computes with: "avx512", "avx2" or "portable", the best that the processor
@@ -72,7 +73,7 @@ typedef struct als_iteration {
   double seconds; /* wall time of the iteration, test included */
   /* of this rank; 0 for iterations of a run before this one */
   int64_t exchange_bytes;  /* its new rows, times the nodes that they went to */
-  double exchange_seconds; /* that it waited for rows, after the last rank had solved its own */
+  double exchange_seconds; /* in which it did nothing but pack, send, wait for and unpack rows */
 } als_iteration;
 
 /* What decides when to stop, and which iteration is kept. */

@@ -7,9 +7,14 @@
 
 #include <time.h>
 
+/* Groups of rows that are on their way while the next are solved: the last one is what is waited for. */
+enum { GROUPS = 8 };
+
 struct als_exchange {
   const als_blocks *blocks; /* borrowed: of the problem's side */
-  rdd_need *need;           /* NULL: all */
+  rdd_need *need;           /* NULL: all, when they are solved */
+  bool all;                 /* every node needs every row */
+  bool overlap;             /* rows leave while others are solved */
   bool bias;                /* biases travel, too */
   bool whole;               /* every node has every row as it is now */
   int64_t *begin;           /* [size + 1] scratch */
@@ -61,28 +66,39 @@ static int64_t row_bytes(const als_params *params) {
   return (params->rank + params->update_bias) * (int64_t)sizeof(float);
 }
 
-/* Ask who needs what, and keep it where that is the way.                  Collective. */
+/* A rank's rows as they are in `bits`. Collective. */
+static rdd_status open_need(als_exchange *x, rdd_comm *comm, const uint64_t *bits, int64_t bytes,
+                            rdd_err *err) {
+  const als_blocks *blocks = x->blocks;
+  for (int r = 0; r <= comm->size; r++) x->begin[r] = als_blocks_row(blocks, r);
+  return rdd_need_new(comm, x->begin, blocks->block_rows, x->overlap ? GROUPS : 1, bits, bytes,
+                      &x->need, err);
+}
+
+/* Ask who needs what, and whether that is the way. Where it is not, rows that leave while others are
+ * solved go to every node in the same manner.                             Collective. */
 static rdd_status find_need(als_exchange *x, rdd_comm *comm, const als_problem *problem,
                             const als_params *params, int side, als_exchange_plan *plan,
                             rdd_err *err) {
-  const als_blocks *blocks = x->blocks;
+  int64_t rows = x->blocks->rows, bytes = row_bytes(params);
   rdd_status st = RDD_OK;
-  uint64_t *bits = rdd_calloc((size_t)(blocks->rows + 63) / 64, sizeof *bits);
+  uint64_t *bits = rdd_calloc((size_t)(rows + 63) / 64, sizeof *bits);
   if (!bits) st = rdd_set(err, RDD_ENOMEM, "out of memory for the rows that this rank needs");
   st = rdd_agree(comm, st, err);
   if (st) goto done;
   add_needed(bits, comm, problem, params, side);
-  for (int r = 0; r <= comm->size; r++) x->begin[r] = als_blocks_row(blocks, r);
-  st = rdd_need_new(comm, x->begin, blocks->block_rows, bits, row_bytes(params), &x->need, err);
+  st = open_need(x, comm, bits, bytes, err);
   if (st) goto done;
-  plan->need_bytes = rdd_need_rows(x->need) * row_bytes(params);
+  plan->need_bytes = rdd_need_rows(x->need) * bytes;
   rdd_allreduce(comm, &plan->need_bytes, 1, RDD_SUM);
-  plan->need_only = params->exchange == ALS_EXCHANGE_NEED || plan->need_bytes < plan->all_bytes;
-  if (params->exchange == ALS_EXCHANGE_ALL) plan->need_only = false;
-  if (!plan->need_only) {
-    rdd_need_free(x->need);
-    x->need = NULL;
-  }
+  plan->need_only = params->exchange == ALS_EXCHANGE_NEED ||
+                    (params->exchange == ALS_EXCHANGE_AUTO && plan->need_bytes < plan->all_bytes);
+  x->all = !plan->need_only;
+  if (!x->all) goto done;
+  rdd_need_free(x->need);
+  x->need = NULL;
+  add_range(bits, 0, rows);
+  if (x->overlap) st = open_need(x, comm, bits, bytes, err);
 done:
   rdd_free(bits);
   return st;
@@ -95,7 +111,8 @@ static rdd_status open_side(rdd_comm *comm, als_problem *problem, const als_para
   rdd_status st = RDD_OK;
   als_exchange *x = model->side[side].exchange = rdd_calloc(1, sizeof *x);
   if (x) {
-    *x = (als_exchange){.blocks = blocks, .bias = params->update_bias, .whole = true};
+    *x = (als_exchange){.blocks = blocks, .bias = params->update_bias, .all = true, .whole = true};
+    x->overlap = comm->nodes > 1 && !params->no_overlap;
     x->begin = rdd_alloc((size_t)comm->size + 1, sizeof *x->begin);
   }
   if (!x || !x->begin) st = rdd_set(err, RDD_ENOMEM, "out of memory for the exchange of rows");
@@ -139,21 +156,59 @@ static void sync_side(const als_blocks *blocks, const als_factors *side, int k, 
   if (bias) sync_table(blocks, side->bias, 1, begin);
 }
 
-void als_exchange_publish(rdd_comm *comm, const als_blocks *blocks, als_model *model, int side,
-                          bool bias, int64_t *begin) {
-  als_factors *own = &model->side[side];
-  als_exchange *x = own->exchange;
+/* The tables of a side that travel; returns how many. */
+static int tables_of(const als_exchange *x, const als_factors *side, int k,
+                     rdd_need_table table[2]) {
+  table[0] = (rdd_need_table){side->factors, k * (int64_t)sizeof(float)};
+  table[1] = (rdd_need_table){side->bias, sizeof(float)};
+  return 1 + x->bias;
+}
+
+static bool overlaps(const als_exchange *x) {
+  return x && x->overlap;
+}
+
+int als_exchange_groups(const als_factors *side) {
+  return overlaps(side->exchange) ? rdd_need_groups(side->exchange->need) : 1;
+}
+
+int64_t als_exchange_block(const als_factors *side, const als_blocks *blocks, int rank, int g) {
+  if (!overlaps(side->exchange)) return blocks->owner[rank + g];
+  /* the last one of a side may be short */
+  return (rdd_need_first(side->exchange->need, g) + blocks->block_rows - 1) / blocks->block_rows;
+}
+
+void als_exchange_send(rdd_comm *comm, const als_factors *side, int k, int g) {
+  als_exchange *x = side->exchange;
+  rdd_need_table table[2];
+  if (!overlaps(x)) return;
+  int n = tables_of(x, side, k, table);
   int64_t before = comm->traffic.between_nodes;
   double start = als_seconds();
-  if (x && x->need) {
-    const rdd_need_table table[2] = {{own->factors, model->k * (int64_t)sizeof(float)},
-                                     {own->bias, sizeof(float)}};
-    rdd_need_publish(x->need, table, bias ? 2 : 1);
-    x->whole = false;
-  } else {
-    sync_side(blocks, own, model->k, bias, begin);
-  }
+  if (g > 0) rdd_need_finish(x->need, table, n, g - 1);
+  if (g < rdd_need_groups(x->need)) rdd_need_start(x->need, table, n, g);
+  x->made.bytes += comm->traffic.between_nodes - before;
+  x->made.seconds += als_seconds() - start;
+}
+
+void als_exchange_poll(const als_factors *side) {
+  if (overlaps(side->exchange)) rdd_need_poll(side->exchange->need);
+}
+
+void als_exchange_publish(rdd_comm *comm, const als_blocks *blocks, const als_factors *side, int k,
+                          bool bias, int64_t *begin) {
+  als_exchange *x = side->exchange;
+  rdd_need_table table[2];
+  int64_t before = comm->traffic.between_nodes;
+  double start = als_seconds();
+  if (overlaps(x))
+    rdd_need_end(x->need); /* they were sent */
+  else if (x && x->need)
+    rdd_need_publish(x->need, table, tables_of(x, side, k, table));
+  else
+    sync_side(blocks, side, k, bias, begin);
   if (!x) return;
+  x->whole = x->all;
   x->made.bytes += comm->traffic.between_nodes - before;
   x->made.seconds += als_seconds() - start;
 }
@@ -186,5 +241,5 @@ als_exchanged als_exchange_take(als_model *model) {
 }
 
 const als_blocks *als_exchange_owners(const als_factors *side) {
-  return side->exchange && side->exchange->need ? side->exchange->blocks : NULL;
+  return side->exchange && !side->exchange->all ? side->exchange->blocks : NULL;
 }

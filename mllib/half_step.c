@@ -33,11 +33,13 @@ typedef struct half_step {
   const als_params *params;
   const als_side *ratings;
   int side;
-  int64_t columns; /* of the other side */
-  float *own;      /* factors that are written, whole table */
-  float *bias;     /* biases that are written, or NULL */
-  double *gram;    /* owned, or NULL */
-  double *partial; /* [own blocks][SUMS] */
+  int64_t columns;         /* of the other side */
+  float *own;              /* factors that are written, whole table */
+  float *bias;             /* biases that are written, or NULL */
+  double *gram;            /* owned, or NULL */
+  double *partial;         /* [own blocks][SUMS] */
+  int64_t first;           /* own block */
+  const als_factors *rows; /* the side that is written */
   int workers;
   worker *worker;
 } half_step;
@@ -161,9 +163,9 @@ static void add_row(half_step *h, worker *w, int64_t at, double sum[SUMS]) {
   if (w->rows == ALS_BATCH_ROWS) solve_batch(h, w, sum);
 }
 
-static void solve_own_rows(half_step *h, int rank) {
+/* Blocks [first, end) of this rank's. */
+static void solve_own_rows(half_step *h, int64_t first, int64_t end) {
   const als_blocks *blocks = &h->ratings->blocks;
-  int64_t first = blocks->owner[rank], end = blocks->owner[rank + 1];
 #pragma omp parallel for schedule(dynamic, 1) num_threads(h->workers)
   for (int64_t b = first; b < end; b++) {
     worker *w = &h->worker[als_thread()];
@@ -172,7 +174,8 @@ static void solve_own_rows(half_step *h, int rank) {
     if (last > blocks->rows) last = blocks->rows;
     for (; row < last; row++) add_row(h, w, row, sum);
     solve_batch(h, w, sum);
-    memcpy(h->partial + (b - first) * SUMS, sum, sizeof sum);
+    memcpy(h->partial + (b - h->first) * SUMS, sum, sizeof sum);
+    if (als_thread() == 0) als_exchange_poll(h->rows);
   }
 }
 
@@ -236,12 +239,27 @@ static rdd_status prepare(half_step *h, rdd_comm *comm, const als_model *model, 
   return st;
 }
 
+/* Solve the own rows group by group, and send each while the next is solved. A rank that cannot solve sends
+ * all the same, since the others wait for it. Collective. */
+static void solve_and_send(half_step *h, rdd_comm *comm, bool solve) {
+  int groups = als_exchange_groups(h->rows);
+  for (int g = 0; g < groups; g++) {
+    const als_blocks *blocks = &h->ratings->blocks;
+    int64_t first = als_exchange_block(h->rows, blocks, comm->rank, g);
+    if (solve) solve_own_rows(h, first, als_exchange_block(h->rows, blocks, comm->rank, g + 1));
+    als_exchange_send(comm, h->rows, h->system.k, g);
+  }
+  als_exchange_send(comm, h->rows, h->system.k, groups);
+}
+
 rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side,
                          const als_params *params, als_model *model, als_sums *sums_out,
                          rdd_err *err) {
   const als_blocks *blocks = &ratings->blocks;
   int64_t own_blocks = blocks->owner[comm->rank + 1] - blocks->owner[comm->rank];
   half_step h = {.params = params, .ratings = ratings, .side = side};
+  h.first = blocks->owner[comm->rank];
+  h.rows = &model->side[side];
   double sum[SUMS];
   int64_t *begin = rdd_alloc((size_t)comm->size + 1, sizeof *begin);
   h.partial = rdd_alloc((size_t)own_blocks, SUMS * sizeof *h.partial);
@@ -251,14 +269,12 @@ rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side,
   if (!st) st = prepare(&h, comm, model, err);
   if (st) goto done;
   st = open_workers(&h, err);
-  if (!st) {
-    solve_own_rows(&h, comm->rank);
-    st = check_rows(&h, model, err);
-  }
+  solve_and_send(&h, comm, st == RDD_OK);
+  if (!st) st = check_rows(&h, model, err);
   st = rdd_agree(comm, st, err);
   if (st) goto done;
   /* only `side` was written and only the other side was read, so one sync serves both */
-  als_exchange_publish(comm, blocks, model, side, h.bias != NULL, begin);
+  als_exchange_publish(comm, blocks, h.rows, model->k, h.bias != NULL, begin);
   st = als_blocks_sum(blocks, comm, h.partial, SUMS, sum, err);
   if (!st && sums_out) *sums_out = (als_sums){sum[SUM_RATINGS], sum[SUM_PAIRS], sum[SUM_REG]};
 done:

@@ -148,6 +148,7 @@ static const rdd_comm_ops mpi_ops = {
     .allgatherv = gang_allgatherv,
     .alltoallv = gang_alltoallv,
     .alltoallv_start = gang_alltoallv_start,
+    .alltoallv_poll = gang_alltoallv_poll,
     .alltoallv_finish = gang_alltoallv_finish,
     .allreduce = allreduce,
     .meet = gang_meet,

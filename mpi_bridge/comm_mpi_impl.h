@@ -66,6 +66,7 @@ void gang_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts
                     const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                     const int64_t *recv_displs);
 void gang_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes);
+void gang_alltoallv_poll(rdd_comm *comm);
 void gang_alltoallv_finish(rdd_comm *comm, const rdd_lanes *lanes);
 bool gang_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
                double seconds);

@@ -107,11 +107,19 @@ void gang_alltoallv_start(rdd_comm *comm, const rdd_lanes *l) {
   copy_own(c, &from, &to);
 }
 
+void gang_alltoallv_poll(rdd_comm *comm) {
+  gang_mpi *c = (gang_mpi *)comm;
+  int done = 1;
+  if (c->started) GANG_MUST(MPI_Testall(c->started, c->requests, &done, MPI_STATUSES_IGNORE));
+  if (done) c->started = 0;
+}
+
 void gang_alltoallv_finish(rdd_comm *comm, const rdd_lanes *l) {
   gang_mpi *c = (gang_mpi *)comm;
   lane from = {.bytes = (char *)l->send, .counts = l->send_counts, .displs = l->send_displs};
   lane to = {.bytes = l->recv, .counts = l->recv_counts, .displs = l->recv_displs};
-  gang_await(c->started, c->requests);
+  if (c->started) gang_await(c->started, c->requests);
+  c->started = 0;
   other_rounds(c, &from, &to);
 }
 

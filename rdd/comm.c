@@ -76,6 +76,10 @@ void rdd_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes) {
   comm->ops->alltoallv_start(comm, lanes);
 }
 
+void rdd_alltoallv_poll(rdd_comm *comm) {
+  comm->ops->alltoallv_poll(comm);
+}
+
 void rdd_alltoallv_finish(rdd_comm *comm, const rdd_lanes *lanes) {
   comm->ops->alltoallv_finish(comm, lanes);
 }

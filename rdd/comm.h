@@ -46,6 +46,7 @@ typedef struct rdd_comm_ops {
                     const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                     const int64_t *recv_displs);
   void (*alltoallv_start)(rdd_comm *comm, const rdd_lanes *lanes);
+  void (*alltoallv_poll)(rdd_comm *comm);
   void (*alltoallv_finish)(rdd_comm *comm, const rdd_lanes *lanes);
   void (*allreduce)(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op);
   bool (*meet)(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
@@ -123,8 +124,10 @@ void rdd_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
 
 /* rdd_alltoallv() in two steps, between which a rank may compute: what is sent must not change then, and
  * what is received means nothing yet. One at a time, and no other operation in between. `lanes` is
- * borrowed until the finish, which gets the same. */
+ * borrowed until the finish, which gets the same. To poll now and then keeps it moving; it is not
+ * collective, and nothing happens where nothing was started. All three on the same thread. */
 void rdd_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes);
+void rdd_alltoallv_poll(rdd_comm *comm);
 void rdd_alltoallv_finish(rdd_comm *comm, const rdd_lanes *lanes);
 
 /* One int64 to each rank and from each rank: send[r] goes to r, recv[r] came from r. */

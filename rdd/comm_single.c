@@ -30,6 +30,10 @@ static void single_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes) {
   (void)comm, (void)lanes;
 }
 
+static void single_alltoallv_poll(rdd_comm *comm) {
+  (void)comm;
+}
+
 static void single_alltoallv_finish(rdd_comm *comm, const rdd_lanes *l) {
   single_alltoallv(comm, l->send, l->send_counts, l->send_displs, l->recv, l->recv_counts,
                    l->recv_displs);
@@ -71,6 +75,7 @@ rdd_status rdd_comm_single(rdd_comm **out, rdd_err *err) {
       .allgatherv = single_allgatherv,
       .alltoallv = single_alltoallv,
       .alltoallv_start = single_alltoallv_start,
+      .alltoallv_poll = single_alltoallv_poll,
       .alltoallv_finish = single_alltoallv_finish,
       .allreduce = single_allreduce,
       .meet = single_meet,

@@ -97,6 +97,10 @@ static void threads_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes) {
   (void)comm, (void)lanes;
 }
 
+static void threads_alltoallv_poll(rdd_comm *comm) {
+  (void)comm;
+}
+
 static void threads_alltoallv_finish(rdd_comm *comm, const rdd_lanes *l) {
   threads_alltoallv(comm, l->send, l->send_counts, l->send_displs, l->recv, l->recv_counts,
                     l->recv_displs);
@@ -278,6 +282,7 @@ rdd_status rdd_threads_run_on_nodes(int size, int node_size,
       .allgatherv = threads_allgatherv,
       .alltoallv = threads_alltoallv,
       .alltoallv_start = threads_alltoallv_start,
+      .alltoallv_poll = threads_alltoallv_poll,
       .alltoallv_finish = threads_alltoallv_finish,
       .allreduce = threads_allreduce,
       .meet = threads_meet,

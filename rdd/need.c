@@ -6,7 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { BUFFER_BYTES = 4 << 20, MOST_GROUPS = 1024 };
+/* A message that is not small takes long enough to be worth sending while something is computed. */
+enum { BUFFER_BYTES = 4 << 20, SMALL_BYTES = 64 << 10, MOST_GROUPS = 1024 };
 
 struct rdd_need {
   rdd_comm *comm;
@@ -180,15 +181,18 @@ static void plan_group(rdd_need *need, int64_t row, int g, int64_t *sent, int64_
   *received = lay_out(recv, recv + comm->size, comm->size);
 }
 
-/* As many groups as keep the buffers of most ranks small, the same number on all. Collective. */
-static void choose_groups(rdd_need *need, int64_t bytes) {
+/* As many groups as keep all buffers small, or those that are wanted where there is enough to send; the same
+ * number on all ranks. Collective. */
+static void choose_groups(rdd_need *need, int64_t wanted, int64_t bytes) {
   int64_t received, most;
   need->groups = 1;
   plan_group(need, 1, 0, &need->sent, &received);
-  most = need->sent > received ? need->sent : received;
+  most = (need->sent > received ? need->sent : received) * bytes;
   rdd_allreduce(need->comm, &most, 1, RDD_MAX);
-  most = most * bytes / BUFFER_BYTES + 1;
-  need->groups = most > MOST_GROUPS ? MOST_GROUPS : (int)most;
+  int64_t groups = most / SMALL_BYTES + 1;
+  if (groups > wanted) groups = wanted;
+  if (groups < most / BUFFER_BYTES + 1) groups = most / BUFFER_BYTES + 1;
+  need->groups = groups > MOST_GROUPS ? MOST_GROUPS : (int)groups;
 }
 
 static rdd_status alloc_buffers(rdd_need *need, int64_t bytes, rdd_err *err) {
@@ -226,8 +230,8 @@ static rdd_status alloc_need(rdd_need **out, rdd_comm *comm, const int64_t *firs
   return need->in && need->out ? RDD_OK : RDD_ENOMEM;
 }
 
-rdd_status rdd_need_new(rdd_comm *comm, const int64_t *first, int64_t align, const uint64_t *needed,
-                        int64_t bytes, rdd_need **out, rdd_err *err) {
+rdd_status rdd_need_new(rdd_comm *comm, const int64_t *first, int64_t align, int groups,
+                        const uint64_t *needed, int64_t bytes, rdd_need **out, rdd_err *err) {
   uint64_t *asked = NULL, *heard = NULL;
   rdd_need *need = NULL;
   size_t words = 0, abroad = (size_t)(comm->size - comm->node_size);
@@ -242,7 +246,7 @@ rdd_status rdd_need_new(rdd_comm *comm, const int64_t *first, int64_t align, con
   if (st) goto done;
   ask_owners(need, needed, asked, heard);
   tell_receivers(need);
-  choose_groups(need, bytes);
+  choose_groups(need, groups, bytes);
   st = rdd_agree(comm, alloc_buffers(need, bytes, err), err);
   if (st) goto done;
   *out = need;
@@ -318,6 +322,10 @@ void rdd_need_start(rdd_need *need, const rdd_need_table *table, int n, int g) {
                             .recv_counts = counts + 2 * comm->size,
                             .recv_displs = counts + 3 * comm->size};
   rdd_alltoallv_start(comm, &need->lanes);
+}
+
+void rdd_need_poll(rdd_need *need) {
+  rdd_alltoallv_poll(need->comm);
 }
 
 void rdd_need_finish(rdd_need *need, const rdd_need_table *table, int n, int g) {

@@ -33,12 +33,13 @@ typedef struct rdd_need_table {
 /* Find out who needs what.                                                Collective.
  *   first   [in]  [size + 1] first row of each rank, rising, the same on all ranks
  *   align   [in]  groups are cut at whole multiples of so many own rows, >= 1
+ *   groups  [in]  that are wanted, >= 1; fewer where they would be small, more where large
  *   needed  [in]  [(first[size] + 63) / 64] this rank's bitmap: bit r % 64 of word r / 64 is row r
  *   bytes   [in]  most that a row has, over all the tables that are published together
  * Fails with RDD_ENOMEM. */
 RDD_MUST_CHECK rdd_status rdd_need_new(rdd_comm *comm, const int64_t *first, int64_t align,
-                                       const uint64_t *needed, int64_t bytes, rdd_need **out,
-                                       rdd_err *err);
+                                       int groups, const uint64_t *needed, int64_t bytes,
+                                       rdd_need **out, rdd_err *err);
 
 /* Not collective; NULL is accepted. */
 void rdd_need_free(rdd_need *need);
@@ -56,6 +57,7 @@ int64_t rdd_need_first(const rdd_need *need, int g);
  *   table  [in]  [n] tables with the same rows, of no more bytes together than rdd_need_new() was told.
  * Ranks of the node read the rows after rdd_need_end(). */
 void rdd_need_start(rdd_need *need, const rdd_need_table *table, int n, int g);
+void rdd_need_poll(rdd_need *need); /* now and then between the two */
 void rdd_need_finish(rdd_need *need, const rdd_need_table *table, int n, int g);
 
 /* All groups of all ranks are where they are needed.                      Collective. */

@@ -47,6 +47,16 @@ static void draw(int users, bool near, fx_list *list, int64_t seed) {
 
 /* ---- The same bits ---- */
 
+static const struct {
+  als_exchange_kind kind;
+  bool no_overlap;
+} ways[] = {{ALS_EXCHANGE_AUTO, false},
+            {ALS_EXCHANGE_NEED, false},
+            {ALS_EXCHANGE_NEED, true},
+            {ALS_EXCHANGE_ALL, false},
+            {ALS_EXCHANGE_ALL, true}};
+enum { WAYS = sizeof ways / sizeof *ways };
+
 static bool same_table(const rdd_table *a, const rdd_table *b) {
   if (!a || !b) return a == b;
   return rdd_table_size(a) == rdd_table_size(b) &&
@@ -91,14 +101,15 @@ static void check_ways(rdd_comm *comm, const als_params *params, int users, bool
   if (held_out) setup.test = &test;
   TK_OK(rdd_comm_single(&one, &err), &err);
   bool ok = open_fit(&alone, one, &setup, validated) && fx_run(&alone, one, &setup);
-  for (int way = ALS_EXCHANGE_AUTO; ok && way <= ALS_EXCHANGE_ALL; way++) {
+  for (int way = 0; ok && way < WAYS; way++) {
     fx_fit fit;
-    setup.params.exchange = (als_exchange_kind)way;
+    setup.params.exchange = ways[way].kind;
+    setup.params.no_overlap = ways[way].no_overlap;
     if (open_fit(&fit, comm, &setup, validated) && fx_run(&fit, comm, &setup)) {
       check_same(&fit, &alone);
-      for (int side = 0; side < 2 && way != ALS_EXCHANGE_AUTO; side++)
+      for (int side = 0; side < 2 && ways[way].kind != ALS_EXCHANGE_AUTO; side++)
         TK_CHECK(fit.problem.exchange[side].need_only ==
-                 (way == ALS_EXCHANGE_NEED && comm->nodes > 1));
+                 (ways[way].kind == ALS_EXCHANGE_NEED && comm->nodes > 1));
     }
     fx_close(&fit);
   }
@@ -128,6 +139,14 @@ static void same_bits(rdd_comm *comm) {
 /* Shares of the Gram matrix are of several rows then, some of them on both sides of a border. */
 static void same_bits_of_gram_matrices(rdd_comm *comm) {
   check_ways(comm, &modes[3], 10 * USERS, true, false, false);
+}
+
+/* Enough rows for several groups, which travel while others are solved. */
+static void same_bits_in_groups(rdd_comm *comm) {
+  als_params params = modes[0];
+  params.rank = 16;
+  params.max_iter = 2;
+  check_ways(comm, &params, 40 * USERS, false, false, false);
 }
 
 /* Test ratings at random: validation is at its best before the end, and the exact iteration goes on from
@@ -174,12 +193,13 @@ static void check_plan(rdd_comm *comm, const als_exchange_plan *plan, int64_t ow
   if (way == ALS_EXCHANGE_AUTO) TK_CHECK(plan->need_only == (plan->need_bytes < plan->all_bytes));
 }
 
-static void check_bytes(rdd_comm *comm, als_exchange_kind way, bool near) {
+static void check_bytes(rdd_comm *comm, als_exchange_kind way, bool no_overlap, bool near) {
   fx_list list = {0};
   fx_fit fit;
   draw(USERS, near, &list, 3);
   fx_setup setup = {.train = &list, .partitions = 3, .batch_rows = 64, .params = modes[0]};
   setup.params.exchange = way;
+  setup.params.no_overlap = no_overlap;
   if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
     int64_t each = 0;
     for (int side = 0; side < 2; side++) {
@@ -199,10 +219,9 @@ static void check_bytes(rdd_comm *comm, als_exchange_kind way, bool near) {
 }
 
 static void bytes_of_the_formula(rdd_comm *comm) {
-  for (int way = ALS_EXCHANGE_AUTO; way <= ALS_EXCHANGE_ALL; way++) {
-    check_bytes(comm, (als_exchange_kind)way, true);
-    check_bytes(comm, (als_exchange_kind)way, false);
-  }
+  for (int way = 0; way < WAYS; way++)
+    for (int near = 0; near < 2; near++)
+      check_bytes(comm, ways[way].kind, ways[way].no_overlap, near);
 }
 
 /* ---- Whole tables ---- */
@@ -292,6 +311,10 @@ static void test_gram(void) {
   on_nodes(same_bits_of_gram_matrices);
 }
 
+static void test_groups(void) {
+  on_nodes(same_bits_in_groups);
+}
+
 static void test_best(void) {
   on_nodes(best_of_validation);
 }
@@ -320,6 +343,7 @@ int main(void) {
   static const tk_case cases[] = {
       {"the same bits whichever way rows go", test_bits},
       {"Gram matrices, too", test_gram},
+      {"in groups, too", test_groups},
       {"the best of validation, too", test_best},
       {"the bytes are those of the formula", test_bytes},
       {"tables are whole when somebody asks", test_whole},

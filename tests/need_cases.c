@@ -126,7 +126,7 @@ static bool open_world(world *w, rdd_comm *comm, uint64_t seed, int64_t rows, in
     if (rank_needs(w, comm->rank, i)) w->needed[i / 64] |= (uint64_t)1 << (i % 64);
   return TK_OK(rdd_table_new(comm, (size_t)rows * WIDE, &w->wide, &err), &err) &&
          TK_OK(rdd_table_new(comm, (size_t)rows * NARROW, &w->narrow, &err), &err) &&
-         TK_OK(rdd_need_new(comm, w->first, 1 + (int64_t)seed % 5, w->needed, WIDE + NARROW,
+         TK_OK(rdd_need_new(comm, w->first, 1 + (int64_t)seed % 5, 1, w->needed, WIDE + NARROW,
                             &w->need, &err),
                &err);
 }
@@ -248,7 +248,7 @@ void need_case_memory(rdd_comm *comm) {
     rdd_barrier(comm);
     if (comm->rank == comm->size - 1) rdd_memory_fail_at(i);
     rdd_barrier(comm);
-    rdd_status st = rdd_need_new(comm, first, 1, needed, 4, &need, &err);
+    rdd_status st = rdd_need_new(comm, first, 1, 1, needed, 4, &need, &err);
     int64_t worst = st;
     rdd_allreduce(comm, &worst, 1, RDD_MAX);
     TK_CHECK(worst == (int64_t)st && (st == RDD_OK) == (need != NULL));
