@@ -219,10 +219,8 @@ static int launched_ranks(void) {
 }
 
 int gang_node_first(const rdd_comm *comm, int rank) {
-  if (comm->ops != &mpi_ops) return 0; /* ranks without MPI are threads of one process */
-  const gang_mpi *c = (const gang_mpi *)comm;
   int r = 0;
-  while (c->node_of[r] != c->node_of[rank]) r++;
+  while (comm->node_of[r] != comm->node_of[rank]) r++;
   return r;
 }
 
