@@ -121,6 +121,7 @@ job_mark job_checkpoint_mark(rdd_comm *comm, const als_model *model, const als_p
   hash = rdd_mix64_2(hash, params->nonnegative);
   hash = rdd_mix64_2(hash, params->bias + 2 * params->update_bias);
   if (params->bias) hash = mix_real(hash, params->bias_reg);
+  if (params->wire) hash = rdd_mix64_2(hash, (uint64_t)params->wire);
   if (problem->validation)
     hash = rdd_mix64_2(hash, als_fingerprint(comm, model, problem->validation));
   if (problem->watch == ALS_NDCG) hash = rdd_mix64_2(hash, ALS_WATCHED_CUTOFF);

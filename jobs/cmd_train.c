@@ -35,6 +35,8 @@ static const job_option options[] = {
      "the RMSE, or NDCG@10 of lists; default: ndcg for implicit ratings"},
     {"exchange", 0, JOB_CHOICE, "auto|need|all", "auto", 0, 0, false,
      "new factors go between nodes to where they are needed, or to all; auto: by bytes"},
+    {"wire", 0, JOB_CHOICE, "float32|float16|bfloat16", "float32", 0, 0, false,
+     "round new factors to this, and send them so between nodes"},
     {"no-overlap", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
      "new factors leave a node when all are solved, not while others are"},
     JOB_INPUT_OPTIONS,
@@ -434,10 +436,13 @@ static rdd_status read_params(training *t, const job_args *args, rdd_err *err) {
   rdd_status st = job_params_read(args, &t->params, err);
   if (st) return st;
   bool implicit = t->params.loss.mode != ALS_EXPLICIT;
-  const char *exchange = job_string(args, "exchange");
+  const char *exchange = job_string(args, "exchange"), *wire = job_string(args, "wire");
   t->params.exchange = !strcmp(exchange, "need")  ? ALS_EXCHANGE_NEED
                        : !strcmp(exchange, "all") ? ALS_EXCHANGE_ALL
                                                   : ALS_EXCHANGE_AUTO;
+  t->params.wire = !strcmp(wire, "float16")    ? ALS_WIRE_FLOAT16
+                   : !strcmp(wire, "bfloat16") ? ALS_WIRE_BFLOAT16
+                                               : ALS_WIRE_FLOAT32;
   t->params.no_overlap = job_flag(args, "no-overlap");
   t->start = job_start_read(args);
   st = read_watch(t, args, err);

@@ -15,6 +15,7 @@
 #include "mllib/loss.h"
 #include "mllib/model.h"
 #include "mllib/ratings.h"
+#include "mllib/wire.h"
 #include "rdd/comm.h"
 
 #include <stdbool.h>
@@ -45,6 +46,7 @@ typedef struct als_params {
                        never */
   bool final_exact; /* after other solvers one more iteration, of ALS_CHOLESKY */
   als_exchange_kind exchange; /* between nodes; the model is the same with each */
+  als_wire wire;   /* what new factors are rounded to, so that they take less between nodes */
   bool no_overlap; /* rows leave when all are solved, not while others are; the same model */
 } als_params;
 

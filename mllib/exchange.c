@@ -16,6 +16,7 @@ struct als_exchange {
   bool all;                 /* every node needs every row */
   bool overlap;             /* rows leave while others are solved */
   bool bias;                /* biases travel, too */
+  als_wire wire;            /* rows are rounded to */
   bool whole;               /* every node has every row as it is now */
   int64_t *begin;           /* [size + 1] scratch */
   als_exchanged made;       /* since it was taken last */
@@ -63,7 +64,7 @@ static void add_needed(uint64_t *bits, const rdd_comm *comm, const als_problem *
 /* ---- Choosing ---- */
 
 static int64_t row_bytes(const als_params *params) {
-  return (params->rank + params->update_bias) * (int64_t)sizeof(float);
+  return (params->rank + params->update_bias) * (int64_t)als_wire_bytes(params->wire);
 }
 
 /* A rank's rows as they are in `bits`. Collective. */
@@ -98,7 +99,7 @@ static rdd_status find_need(als_exchange *x, rdd_comm *comm, const als_problem *
   rdd_need_free(x->need);
   x->need = NULL;
   add_range(bits, 0, rows);
-  if (x->overlap) st = open_need(x, comm, bits, bytes, err);
+  if (x->overlap || x->wire) st = open_need(x, comm, bits, bytes, err);
 done:
   rdd_free(bits);
   return st;
@@ -111,7 +112,11 @@ static rdd_status open_side(rdd_comm *comm, als_problem *problem, const als_para
   rdd_status st = RDD_OK;
   als_exchange *x = model->side[side].exchange = rdd_calloc(1, sizeof *x);
   if (x) {
-    *x = (als_exchange){.blocks = blocks, .bias = params->update_bias, .all = true, .whole = true};
+    *x = (als_exchange){.blocks = blocks,
+                        .bias = params->update_bias,
+                        .all = true,
+                        .whole = true,
+                        .wire = params->wire};
     x->overlap = comm->nodes > 1 && !params->no_overlap;
     x->begin = rdd_alloc((size_t)comm->size + 1, sizeof *x->begin);
   }
@@ -156,11 +161,23 @@ static void sync_side(const als_blocks *blocks, const als_factors *side, int k, 
   if (bias) sync_table(blocks, side->bias, 1, begin);
 }
 
+static rdd_need_table on_wire(const als_exchange *x, rdd_table *table, int64_t numbers) {
+  rdd_need_table t = {.table = table,
+                      .bytes = numbers * (int64_t)sizeof(float),
+                      .wire_bytes = numbers * als_wire_bytes(x->wire),
+                      .numbers = numbers};
+  if (x->wire == ALS_WIRE_FLOAT32) return t;
+  bool ieee = x->wire == ALS_WIRE_FLOAT16;
+  t.pack = ieee ? als_wire_pack_float16 : als_wire_pack_bfloat16;
+  t.unpack = ieee ? als_wire_unpack_float16 : als_wire_unpack_bfloat16;
+  return t;
+}
+
 /* The tables of a side that travel; returns how many. */
 static int tables_of(const als_exchange *x, const als_factors *side, int k,
                      rdd_need_table table[2]) {
-  table[0] = (rdd_need_table){side->factors, k * (int64_t)sizeof(float)};
-  table[1] = (rdd_need_table){side->bias, sizeof(float)};
+  table[0] = on_wire(x, side->factors, k);
+  table[1] = on_wire(x, side->bias, 1);
   return 1 + x->bias;
 }
 

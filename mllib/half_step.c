@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { SUM_RATINGS, SUM_PAIRS, SUM_REG, SUMS };
@@ -102,8 +103,9 @@ bool als_row_ridge(const als_params *params, int side, int64_t columns, const al
 
 static void store_row(half_step *h, int64_t row, const double *x) {
   float *out = h->own + (size_t)row * (size_t)h->system.k;
-  for (int j = 0; j < h->system.k; j++) out[j] = x ? (float)x[j] : 0;
-  if (h->bias) h->bias[row] = x ? (float)x[h->system.k] : 0;
+  als_wire wire = h->params->wire;
+  for (int j = 0; j < h->system.k; j++) out[j] = x ? als_wire_round(wire, (float)x[j]) : 0;
+  if (h->bias) h->bias[row] = x ? als_wire_round(wire, (float)x[h->system.k]) : 0;
 }
 
 static void load_row(const half_step *h, int64_t row, double *x) {
@@ -124,7 +126,7 @@ static void solve_batch(half_step *h, worker *w, double sum[SUMS]) {
   for (int i = 0; i < w->rows; i++) {
     const als_row *row = &w->batch[i];
     double norm = als_dot(row->x, row->x, h->system.width);
-    if (row->singular || !isfinite((float)sqrt(norm))) {
+    if (row->singular || !isfinite(als_wire_round(h->params->wire, (float)sqrt(norm)))) {
       if (w->at[i] < w->failed_row) {
         w->failed_row = w->at[i];
         w->singular = row->singular;
@@ -183,18 +185,19 @@ static void solve_own_rows(half_step *h, int64_t first, int64_t end) {
 static rdd_status check_rows(const half_step *h, const als_model *model, rdd_err *err) {
   const als_side *ratings = h->ratings;
   const worker *worst = &h->worker[0];
-  char text[ALS_ID_TEXT];
+  char text[ALS_ID_TEXT], too_large[48];
   for (int t = 1; t < h->workers; t++)
     if (h->worker[t].failed_row < worst->failed_row) worst = &h->worker[t];
   int64_t row = worst->failed_row, i = row - ratings->first;
   if (row == INT64_MAX) return RDD_OK;
   int64_t n = ratings->start[i + 1] - ratings->start[i];
+  snprintf(too_large, sizeof too_large, "factors are too large for %s",
+           als_wire_name(h->params->wire));
   rdd_set(err, RDD_ESINGULAR,
           "%s %s: its %s with %" PRId64 " rating%s, rank %d and regularisation %g; %s",
           h->side == ALS_USERS ? "user" : "item", als_ids_text(model->side[h->side].ids, row, text),
-          worst->singular ? "normal equations are not positive definite"
-                          : "factors are too large for float32",
-          n, n == 1 ? "" : "s", h->system.k, h->params->reg[h->side],
+          worst->singular ? "normal equations are not positive definite" : too_large, n,
+          n == 1 ? "" : "s", h->system.k, h->params->reg[h->side],
           worst->singular ? "raise --reg-param or give --min-ridge"
                           : "scale the ratings, raise --reg-param or give --min-ridge");
   err->detail[0] = h->side;

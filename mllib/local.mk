@@ -35,4 +35,5 @@ noinst_LIBRARIES += %D%/libmllib.a
   %D%/subspace.c \
   %D%/test_set.c \
   %D%/threads_impl.h \
-  %D%/topn.c %D%/topn.h
+  %D%/topn.c %D%/topn.h \
+  %D%/wire.c %D%/wire.h

@@ -289,11 +289,14 @@ int64_t rdd_need_first(const rdd_need *need, int g) {
 
 /* Row `row` of each table to a record, or back. */
 static char *copy_record(const rdd_need_table *table, int n, int64_t row, char *at, bool pack) {
-  for (int t = 0; t < n; t++) {
-    size_t bytes = (size_t)table[t].bytes;
-    char *in_table = (char *)rdd_table_data(table[t].table) + (size_t)row * bytes;
-    memcpy(pack ? at : in_table, pack ? in_table : at, bytes);
-    at += bytes;
+  for (const rdd_need_table *t = table; t < table + n; t++) {
+    char *in_table = (char *)rdd_table_data(t->table) + row * t->bytes;
+    char *from = pack ? in_table : at, *to = pack ? at : in_table;
+    if (t->pack)
+      (pack ? t->pack : t->unpack)(from, to, t->numbers);
+    else
+      memcpy(to, from, (size_t)t->bytes);
+    at += t->wire_bytes;
   }
   return at;
 }
@@ -309,7 +312,7 @@ static void copy_rows(const rdd_need *need, const uint64_t *bits, int r, int g,
 void rdd_need_start(rdd_need *need, const rdd_need_table *table, int n, int g) {
   rdd_comm *comm = need->comm;
   int64_t *counts = need->counts, row = 0, sent, received;
-  for (int t = 0; t < n; t++) row += table[t].bytes;
+  for (int t = 0; t < n; t++) row += table[t].wire_bytes;
   plan_group(need, row, g, &sent, &received);
   for (int node = 0; node < comm->nodes; node++)
     if (need->to[node] >= 0)

@@ -24,10 +24,17 @@ extern "C" {
 
 typedef struct rdd_need rdd_need;
 
-/* A table, and how many bytes a row of it has. */
+/* n numbers, into or out of the form in which they travel. */
+typedef void rdd_convert_fn(const void *from, void *to, int64_t n);
+
+/* A table, how many bytes a row of it has, and how many on the way. Rows travel as they are, or as what
+ * `pack` makes of their numbers, until `unpack` makes rows of it again. */
 typedef struct rdd_need_table {
   rdd_table *table;
   int64_t bytes;
+  int64_t wire_bytes;
+  int64_t numbers;               /* of a row, for both */
+  rdd_convert_fn *pack, *unpack; /* or NULL */
 } rdd_need_table;
 
 /* Find out who needs what.                                                Collective.
@@ -35,7 +42,7 @@ typedef struct rdd_need_table {
  *   align   [in]  groups are cut at whole multiples of so many own rows, >= 1
  *   groups  [in]  that are wanted, >= 1; fewer where they would be small, more where large
  *   needed  [in]  [(first[size] + 63) / 64] this rank's bitmap: bit r % 64 of word r / 64 is row r
- *   bytes   [in]  most that a row has, over all the tables that are published together
+ *   bytes   [in]  most that a row has on the way, over all the tables that are published together
  * Fails with RDD_ENOMEM. */
 RDD_MUST_CHECK rdd_status rdd_need_new(rdd_comm *comm, const int64_t *first, int64_t align,
                                        int groups, const uint64_t *needed, int64_t bytes,

@@ -52,6 +52,12 @@ everywhere need --update-bias --solver cg --validation far.csv
 everywhere need --implicit-prefs
 everywhere auto --unobserved-weight 0.2 --solver subspace --subspace-block 2
 
+layouts="2-1 4-2"
+everywhere auto --wire float16 --bias
+everywhere all --wire bfloat16 --implicit-prefs --no-overlap
+train 0 1 other --implicit-prefs
+check "another model than without" eval 'succeeds && ! same_bits other one || [ -z "$sum" ]'
+
 # ---- What is told ----
 
 total() { json_value "$1" | tr -d '[],' | awk '{ for (i = 1; i <= NF; i++) s += $i; print s }'; }

@@ -160,6 +160,90 @@ static void best_of_validation(rdd_comm *comm) {
   check_ways(comm, &params, USERS, true, true, true);
 }
 
+/* ---- 16 bits ---- */
+
+static uint32_t bits_of(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+/* Through the wire's own form and back. */
+static float there_and_back(als_wire wire, float x) {
+  uint16_t half;
+  float back;
+  (wire == ALS_WIRE_FLOAT16 ? als_wire_pack_float16 : als_wire_pack_bfloat16)(&x, &half, 1);
+  (wire == ALS_WIRE_FLOAT16 ? als_wire_unpack_float16 : als_wire_unpack_bfloat16)(&half, &back, 1);
+  return back;
+}
+
+/* All 65536 numbers come back; and what lies between two becomes the nearer one, or the even one. */
+static void check_numbers(als_wire wire) {
+  int64_t wrong = 0;
+  for (uint32_t i = 0; i < 65535; i++) {
+    const uint16_t half[2] = {(uint16_t)i, (uint16_t)(i + 1)};
+    float x[2];
+    (wire == ALS_WIRE_FLOAT16 ? als_wire_unpack_float16 : als_wire_unpack_bfloat16)(half, x, 2);
+    if (isnan(x[0])) {
+      wrong += !isnan(there_and_back(wire, x[0]));
+      continue;
+    }
+    wrong += bits_of(there_and_back(wire, x[0])) != bits_of(x[0]);
+    wrong += bits_of(als_wire_round(wire, x[0])) != bits_of(x[0]);
+    if (!isfinite(x[0]) || !isfinite(x[1])) continue;
+    float middle = (float)(((double)x[0] + x[1]) / 2); /* exact: one bit more */
+    wrong += als_wire_round(wire, middle) != x[i % 2];
+    wrong += als_wire_round(wire, nextafterf(middle, x[0])) != x[0];
+    wrong += als_wire_round(wire, nextafterf(middle, x[1])) != x[1];
+  }
+  TK_CHECK(wrong == 0);
+}
+
+static void test_numbers(void) {
+  check_numbers(ALS_WIRE_FLOAT16);
+  check_numbers(ALS_WIRE_BFLOAT16);
+  TK_CHECK(als_wire_round(ALS_WIRE_FLOAT16, 65519) == 65504);
+  TK_CHECK(als_wire_round(ALS_WIRE_FLOAT16, -65520) == -INFINITY);
+  TK_CHECK(als_wire_round(ALS_WIRE_FLOAT16, 1 + 0x1p-11f) == 1);
+  TK_CHECK(als_wire_round(ALS_WIRE_FLOAT16, 1 + 0x1p-10f) == 1 + 0x1p-10f);
+  TK_CHECK(als_wire_round(ALS_WIRE_BFLOAT16, 3e38f) > 2.9e38f);
+  TK_CHECK(als_wire_round(ALS_WIRE_FLOAT32, 0.1f) == 0.1f);
+}
+
+/* The same model by every way, and half the bytes. */
+static void rounded(rdd_comm *comm) {
+  als_params params = modes[1];
+  params.wire = ALS_WIRE_FLOAT16;
+  check_ways(comm, &params, USERS, true, false, false);
+  params = modes[3];
+  params.wire = ALS_WIRE_BFLOAT16;
+  check_ways(comm, &params, USERS, false, true, false);
+}
+
+/* The largest rating is too large for float16, and its row is named. */
+static void too_large(rdd_comm *comm) {
+  fx_list list = {0};
+  fx_fit fit;
+  rdd_err err = {0};
+  int done;
+  draw(USERS, true, &list, 3);
+  fx_add(&list, 0, 0, 1e12f);
+  fx_setup setup = {.train = &list, .partitions = 3, .batch_rows = 64, .params = modes[0]};
+  setup.params.wire = ALS_WIRE_FLOAT16;
+  if (fx_open(&fit, comm, &setup)) {
+    TK_CHECK(als_fit(comm, &fit.problem, &setup.params, fit.model, 0, NULL, fit.history, &done,
+                     &err) == RDD_ESINGULAR);
+    TK_CHECK(strstr(err.message, "item 0: its factors are too large for float16 with") != NULL);
+  }
+  fx_close(&fit);
+  fx_reset(&list);
+}
+
+static void test_rounded(void) {
+  on_nodes(rounded);
+  on_nodes(too_large);
+}
+
 /* ---- Bytes ---- */
 
 /* Which nodes have a rating with which row of a side: [nodes][rows], the same on all ranks. */
@@ -184,30 +268,32 @@ static int64_t expected_rows(rdd_comm *comm, const als_problem *problem, int sid
 }
 
 static void check_plan(rdd_comm *comm, const als_exchange_plan *plan, int64_t own, int64_t rows,
-                       als_exchange_kind way, bool near) {
+                       als_exchange_kind way, bool near, int64_t number) {
   rdd_allreduce(comm, &own, 1, RDD_SUM);
-  TK_CHECK(plan->all_bytes == rows * (comm->nodes - 1) * 4 * K);
+  TK_CHECK(plan->all_bytes == rows * (comm->nodes - 1) * number * K);
   if (comm->nodes == 1) return;
-  TK_CHECK(plan->need_bytes == own * 4 * K);
+  TK_CHECK(plan->need_bytes == own * number * K);
   if (near) TK_CHECK(plan->need_bytes < plan->all_bytes);
   if (way == ALS_EXCHANGE_AUTO) TK_CHECK(plan->need_only == (plan->need_bytes < plan->all_bytes));
 }
 
-static void check_bytes(rdd_comm *comm, als_exchange_kind way, bool no_overlap, bool near) {
+static void check_bytes(rdd_comm *comm, als_exchange_kind way, bool no_overlap, bool near,
+                        als_wire wire) {
   fx_list list = {0};
   fx_fit fit;
   draw(USERS, near, &list, 3);
   fx_setup setup = {.train = &list, .partitions = 3, .batch_rows = 64, .params = modes[0]};
   setup.params.exchange = way;
   setup.params.no_overlap = no_overlap;
+  setup.params.wire = wire;
   if (fx_open(&fit, comm, &setup) && fx_run(&fit, comm, &setup)) {
-    int64_t each = 0;
+    int64_t each = 0, number = als_wire_bytes(wire);
     for (int side = 0; side < 2; side++) {
       const als_side *own = &fit.problem.side[side];
       const als_exchange_plan *plan = &fit.problem.exchange[side];
       int64_t rows = expected_rows(comm, &fit.problem, side);
-      check_plan(comm, plan, rows, own->blocks.rows, way, near);
-      each += (plan->need_only ? rows : own->rows * (comm->nodes - 1)) * 4 * K;
+      check_plan(comm, plan, rows, own->blocks.rows, way, near, number);
+      each += (plan->need_only ? rows : own->rows * (comm->nodes - 1)) * number * K;
     }
     for (int i = 0; i < ITERATIONS; i++) {
       TK_CHECK(fit.history[i].exchange_bytes == each);
@@ -221,7 +307,8 @@ static void check_bytes(rdd_comm *comm, als_exchange_kind way, bool no_overlap, 
 static void bytes_of_the_formula(rdd_comm *comm) {
   for (int way = 0; way < WAYS; way++)
     for (int near = 0; near < 2; near++)
-      check_bytes(comm, ways[way].kind, ways[way].no_overlap, near);
+      check_bytes(comm, ways[way].kind, ways[way].no_overlap, near,
+                  near ? ALS_WIRE_FLOAT16 : ALS_WIRE_FLOAT32);
 }
 
 /* ---- Whole tables ---- */
@@ -345,6 +432,8 @@ int main(void) {
       {"Gram matrices, too", test_gram},
       {"in groups, too", test_groups},
       {"the best of validation, too", test_best},
+      {"numbers of 16 bits", test_numbers},
+      {"rows of 16 bits", test_rounded},
       {"the bytes are those of the formula", test_bytes},
       {"tables are whole when somebody asks", test_whole},
       {"all leave together when memory is out", test_memory},

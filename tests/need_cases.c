@@ -180,8 +180,8 @@ static int64_t expected_rows(const world *w, const rdd_comm *comm) {
 }
 
 static const rdd_need_table *tables_of(const world *w, rdd_need_table table[2]) {
-  table[0] = (rdd_need_table){w->wide, WIDE};
-  table[1] = (rdd_need_table){w->narrow, NARROW};
+  table[0] = (rdd_need_table){.table = w->wide, .bytes = WIDE, .wire_bytes = WIDE};
+  table[1] = (rdd_need_table){.table = w->narrow, .bytes = NARROW, .wire_bytes = NARROW};
   return table;
 }
 
