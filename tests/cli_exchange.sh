@@ -87,7 +87,7 @@ check "on one node nothing is to be sent" eval 'succeeds && json_is nodes 1 && j
 # ---- Crashes ----
 
 # The checkpoint of iteration 2 has to be whole, though no table was; the best iteration's rows, too.
-for args in "--bias" "--implicit-prefs --solver cg" "--bias --validation far.csv"; do
+for args in "--bias" "--implicit-prefs --solver cg --wire float16" "--bias --validation far.csv"; do
   rm -rf d
   train 0 1 one $args
   train 4 1 other --exchange need --checkpoint-dir d --checkpoint-interval 2 --max-attempts 1 \
@@ -97,6 +97,8 @@ for args in "--bias" "--implicit-prefs --solver cg" "--bias --validation far.csv
   check "the same bits, gone on with on other nodes" \
     eval 'succeeds && says "resumed from d/checkpoint-2.h5" && same_bits other one'
 done
+train 0 1 other --bias --validation far.csv --wire bfloat16 --checkpoint-dir d
+check "checkpoints of another wire are passed over" eval 'succeeds && says "passed over: it is of other ratings or parameters"'
 train 0 1 one
 train 4 2 other --exchange need --fault gang,rank=2,iteration=2,rerun=1:error
 check "the same bits after a rerun of the gang" eval 'succeeds && says "begin again" && same_bits other one'
