@@ -45,11 +45,14 @@ static void add_columns(uint64_t *bits, const als_side *ratings) {
 /* Rows of `side` that this rank reads in an iteration, its own among them or not. */
 static void add_needed(uint64_t *bits, const rdd_comm *comm, const als_problem *problem,
                        const als_params *params, int side) {
-  const als_side *held_out[] = {problem->test, problem->validation};
+  enum { TEST, VALIDATION, PARTS };
+  const als_side *held_out[PARTS] = {[TEST] = problem->test, [VALIDATION] = problem->validation};
   add_columns(bits, &problem->side[!side]);
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < PARTS; i++) {
     if (!held_out[i]) continue;
-    if (side == ALS_ITEMS)
+    if (side == ALS_ITEMS && i == VALIDATION && problem->watch == ALS_NDCG)
+      add_range(bits, 0, problem->side[ALS_ITEMS].blocks.rows); /* lists are ranked of all items */
+    else if (side == ALS_ITEMS)
       add_columns(bits, held_out[i]);
     else
       add_range(bits, held_out[i]->first, held_out[i]->first + held_out[i]->rows);

@@ -78,12 +78,15 @@ static void check_same(const fx_fit *a, const fx_fit *b) {
     TK_CHECK(a->history[i].objective == b->history[i].objective);
     TK_CHECK(same_number(a->history[i].rmse_test, b->history[i].rmse_test));
     TK_CHECK(same_number(a->history[i].rmse_validation, b->history[i].rmse_validation));
+    TK_CHECK(same_number(a->history[i].ndcg_validation, b->history[i].ndcg_validation));
   }
 }
 
 static bool open_fit(fx_fit *fit, rdd_comm *comm, const fx_setup *setup, bool validated) {
   if (!fx_open(fit, comm, setup)) return false;
-  if (validated) fit->problem.validation = &fit->test;
+  if (!validated) return true;
+  fit->problem.validation = &fit->test;
+  fit->problem.watch = setup->params.loss.mode == ALS_EXPLICIT ? ALS_RMSE : ALS_NDCG;
   return true;
 }
 
@@ -158,6 +161,8 @@ static void best_of_validation(rdd_comm *comm) {
   params = modes[1];
   params.max_iter = 8;
   check_ways(comm, &params, USERS, true, true, true);
+  params = modes[3]; /* lists are ranked of all items */
+  check_ways(comm, &params, 4 * USERS, true, true, true);
 }
 
 /* ---- 16 bits ---- */
