@@ -1,6 +1,7 @@
-/* The machine's limits, measured: GFLOP/s of SGEMM and DGEMM on n cores at once, and GB/s of memcpy.
+/* The machine's limits, measured: GFLOP/s of SGEMM and DGEMM on n cores at once, and GB/s of memcpy and of
+ * STREAM's triad a = b + s c (24 bytes an element, from memory).
  * One single-threaded multiplication a core, as the ranks and threads of als use them. Prints one JSON
- * line: {"cores": 2, "sgemm": ..., "dgemm": ..., "memcpy": ...}; rates are sums over cores. */
+ * line: {"cores": 2, "sgemm": ..., "dgemm": ..., "memcpy": ..., "triad": ...}; rates are sums over cores. */
 #include <cblas.h>
 #include <omp.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-typedef enum kernel { SGEMM, DGEMM, MEMCPY } kernel;
+typedef enum kernel { SGEMM, DGEMM, MEMCPY, TRIAD } kernel;
 
 /* One core's work: 2 N^3 flops, or N * N * 8 * 16 bytes copied. */
 static void run(kernel which, double *a, double *b, double *c) {
@@ -38,14 +39,19 @@ static void run(kernel which, double *a, double *b, double *c) {
   case MEMCPY:
     memcpy(c, a, sizeof(double) * N * N * 16);
     break;
+  case TRIAD:
+    for (size_t i = 0; i < (size_t)N * N * 16; i++) c[i] = a[i] + 3 * b[i];
+    break;
   }
 }
 
 /* Median over repeats of the rate that all cores reach together. */
 static double measure(kernel which, int cores) {
   double rate[REPEATS];
-  double work = which == MEMCPY ? sizeof(double) * N * N * 16.0 : 2.0 * N * N * N;
-  int calls = which == MEMCPY ? 4 : 20;
+  double work = which == MEMCPY  ? sizeof(double) * N * N * 16.0
+                : which == TRIAD ? 3 * sizeof(double) * N * N * 16.0
+                                 : 2.0 * N * N * N;
+  int calls = which >= MEMCPY ? 4 : 20;
   double **memory = calloc((size_t)cores, sizeof *memory);
   if (!memory) exit(70);
 #pragma omp parallel num_threads(cores)
@@ -78,7 +84,9 @@ int main(int argc, char **argv) {
     return 2;
   }
   if (openblas_set_num_threads) openblas_set_num_threads(1);
-  printf("{\"cores\": %d, \"sgemm\": %.1f, \"dgemm\": %.1f, \"memcpy\": %.2f}\n", cores,
-         measure(SGEMM, cores), measure(DGEMM, cores), measure(MEMCPY, cores));
+  printf("{\"cores\": %d, \"sgemm\": %.1f, \"dgemm\": %.1f, \"memcpy\": %.2f, "
+         "\"triad\": %.2f}\n",
+         cores, measure(SGEMM, cores), measure(DGEMM, cores), measure(MEMCPY, cores),
+         measure(TRIAD, cores));
   return 0;
 }

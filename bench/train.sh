@@ -1,51 +1,77 @@
 #!/bin/bash
-# Time `als train` on the reference problem R20 and compare it with the machine's own SGEMM and DGEMM,
-# measured in the same run. Prints one Markdown table. From the build directory: make bench
+# Time `als train` on the reference problem R20 and compare it with the machine's own GEMM, and the bandwidth that
+# the solvers ask for with STREAM's triad, both measured in the same run. Prints a Markdown table. From the build
+# directory: make bench
 #
 #   als generate --users 138000 --items 27000 --ratings 20000000 --seed 1
 #
-# Effective GFLOP/s of a full iteration (both half-steps):
+# Effective GFLOP/s of a full iteration (both half-steps), whatever the solver:
 #   [2 N k (k + 1) + 4 N k + (m + n)(k^3 / 3 + 2 k^2)] / seconds
+# GB/s are of the factors that are gathered, 2 N x 4 k bytes.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$PWD}
 als=$build/als
 work=${BENCH_DIR:-$build/bench-run}
-ranks=${RANKS:-2} k=${K:-64} iterations=${ITERATIONS:-5}
+iterations=${ITERATIONS:-5}
 ratings=${RATINGS:-20000000} users=${USERS:-138000} items=${ITEMS:-27000}
+read -ra ks <<<"${KS:-64 128}"
+read -ra layouts <<<"${LAYOUTS:-2x1 1x2}"
+read -ra solvers <<<"${SOLVERS:-cholesky cg}"
+read -ra precisions <<<"${PRECISIONS:-double single}"
+read -ra extra <<<"${ALS_OPTIONS:-}"
+if [[ $# -gt 0 ]]; then
+  cat <<'HELP'
+usage: [NAME=VALUE]... bench/train.sh
+
+  KS="64 128"  LAYOUTS="2x1 1x2" (ranks x threads)  SOLVERS="cholesky cg"  PRECISIONS="double single"
+  ITERATIONS=5  ALS_OPTIONS="--implicit-prefs"
+  RATINGS=20000000 USERS=138000 ITEMS=27000
+  BUILD=$PWD  BENCH_DIR=$BUILD/bench-run
+HELP
+  exit
+fi
 # shellcheck source=build-aux/mpi-env.sh
 . "$here/../build-aux/mpi-env.sh"
 # The machine's best kernels, whatever the environment has been told.
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS
 
 mkdir -p "$work"
 data=$work/r$ratings.h5
 [[ -s $data ]] || "$als" generate -o "$data" --users "$users" --items "$items" \
   --ratings "$ratings" --seed 1 >&2
-mpirun -n "$ranks" "$als" train "$data" -o "$work/model.h5" --rank "$k" --max-iter "$iterations" \
-  --json >"$work/train.json"
-# The peak of as many cores, right after: the better of two, since a shared machine only takes away.
-cores=$(python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); print(r["ranks"] * r["threads"])' \
-  "$work/train.json")
-peak=$("$build/bench/peak" "$cores"; "$build/bench/peak" "$cores")
 
 echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
 echo "versions: $("$als" --version | paste -sd' ')"
 echo
-python3 - "$work/train.json" "$peak" "$k" <<'PY'
+echo "| k | solver | precision | ranks x threads | s/iteration, median (min to max) | GFLOP/s | of gemm in that precision | GB/s gathered | of triad | whole \`als train\`, s |"
+echo "|---|---|---|---|---|---|---|---|---|---|"
+for k in "${ks[@]}"; do
+  for solver in "${solvers[@]}"; do
+    for precision in "${precisions[@]}"; do
+      for layout in "${layouts[@]}"; do
+        mpirun -n "${layout%x*}" "$als" train "$data" -o "$work/model.h5" --rank "$k" --max-iter "$iterations" \
+          --solver "$solver" --final-exact no --precision "$precision" --threads "${layout#*x}" "${extra[@]}" \
+          --json >"$work/train.json" 2>"$work/train.err" || { cat "$work/train.err" >&2; exit 1; }
+        # The peak of as many cores, right after: the better of two, since a shared machine only takes away.
+        cores=$((${layout%x*} * ${layout#*x}))
+        peak=$("$build/bench/peak" "$cores"; "$build/bench/peak" "$cores")
+        python3 - "$work/train.json" "$peak" "$k" "$solver" "$precision" <<'PY'
 import json, statistics, sys
-run, k = json.load(open(sys.argv[1])), int(sys.argv[3])
+run, k, solver, precision = json.load(open(sys.argv[1])), int(sys.argv[3]), sys.argv[4], sys.argv[5]
 peaks = [json.loads(line) for line in sys.argv[2].splitlines()]
 peak = {key: max(p[key] for p in peaks) for key in peaks[0]}
 n, rows = run["ratings"], run["users"] + run["items"]
 flops = 2 * n * k * (k + 1) + 4 * n * k + rows * (k ** 3 / 3 + 2 * k * k)
 seconds = run["seconds_per_iteration"]
 median = statistics.median(seconds)
-rate = flops / median * 1e-9
-print("| ratings | users | items | k | ranks x threads | s/iteration, median (min to max) | GFLOP/s | of SGEMM | of DGEMM | whole `als train`, s |")
-print("|---|---|---|---|---|---|---|---|---|---|")
-print(f"| {n} | {run['users']} | {run['items']} | {k} | {run['ranks']} x {run['threads']} "
-      f"| {median:.2f} ({min(seconds):.2f} to {max(seconds):.2f}) | {rate:.1f} "
-      f"| {rate / peak['sgemm']:.2f} of {peak['sgemm']:.0f} | {rate / peak['dgemm']:.2f} of {peak['dgemm']:.0f} "
-      f"| {run['seconds_total']:.1f} |")
+gemm = peak["sgemm" if precision == "single" else "dgemm"]
+rate, bandwidth = flops / median * 1e-9, 2 * n * 4 * k / median * 1e-9
+print(f"| {k} | {solver} | {precision} | {run['ranks']} x {run['threads']} "
+      f"| {median:.2f} ({min(seconds):.2f} to {max(seconds):.2f}) | {rate:.0f} | {rate / gemm:.2f} of {gemm:.0f} "
+      f"| {bandwidth:.1f} | {bandwidth / peak['triad']:.2f} of {peak['triad']:.1f} | {run['seconds_total']:.1f} |")
 PY
+      done
+    done
+  done
+done
