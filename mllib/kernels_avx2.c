@@ -22,6 +22,7 @@
 #define TILE     1
 #define FN(name) als_avx2_double_##name
 #define ROOTS(v) ((VEC)_mm256_sqrt_pd((__m256d)(v)))
+#define REALS(p) ((VEC)_mm256_cvtps_pd(_mm_loadu_ps(p)))
 #include "mllib/kernels.inc"
 
 #define T        float
@@ -29,6 +30,7 @@
 #define TILE     1
 #define FN(name) als_avx2_single_##name
 #define ROOTS(v) ((VEC)_mm256_sqrt_ps((__m256)(v)))
+#define REALS(p) ((VEC)_mm256_loadu_ps(p))
 #include "mllib/kernels.inc"
 
 #ifdef __clang__

@@ -23,6 +23,7 @@
 #define TILE     3
 #define FN(name) als_avx512_double_##name
 #define ROOTS(v) ((VEC)_mm512_sqrt_pd((__m512d)(v)))
+#define REALS(p) ((VEC)_mm512_cvtps_pd(_mm256_loadu_ps(p)))
 #include "mllib/kernels.inc"
 
 #define T        float
@@ -30,6 +31,7 @@
 #define TILE     3
 #define FN(name) als_avx512_single_##name
 #define ROOTS(v) ((VEC)_mm512_sqrt_ps((__m512)(v)))
+#define REALS(p) ((VEC)_mm512_loadu_ps(p))
 #include "mllib/kernels.inc"
 
 #ifdef __clang__

@@ -76,7 +76,7 @@ typedef struct als_kernels {
   void (*gather_floats)(const als_system *system, const als_entry *entry, int m, float *panel,
                         int w, void *c, void *b, double *p);
 
-  /* out[w] += sum over m of c (line . v) line. Fetches a line for each four. */
+  /* out[w] += sum over m of c (line . v) line. Fetches a line for each. */
   void (*pass)(const float *panel, int m, int w, const void *c, const void *v, void *out,
                als_fetch *fetch);
 

@@ -12,6 +12,7 @@
 #define TILE     1
 #define FN(name) als_portable_double_##name
 #define ROOTS(v) ((VEC){sqrt((v)[0]), sqrt((v)[1])})
+#define REALS(p) ((VEC){(p)[0], (p)[1]})
 #include "mllib/kernels.inc"
 
 #define T        float
@@ -19,6 +20,7 @@
 #define TILE     1
 #define FN(name) als_portable_single_##name
 #define ROOTS(v) ((VEC){sqrtf((v)[0]), sqrtf((v)[1]), sqrtf((v)[2]), sqrtf((v)[3])})
+#define REALS(p) VEC_OF(p)
 #include "mllib/kernels.inc"
 
 const als_kernels *const als_kernels_portable[2] = {
