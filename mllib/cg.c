@@ -1,16 +1,22 @@
 /* Conjugate gradients, a few steps from where the row is: A is never formed (Takacs, Pilaszy, Tikk 2011).
  *
  * A step multiplies A = w G + sum c f f' + ridge I by one vector. A row's own factors are gathered once, as
- * floats, into a panel that stays in the L2 cache for all steps; a pass over it makes both products, f'v and
- * c (f'v) f, while a line is in registers. G is the same for all rows: so as many rows as their panels leave
- * room for go through the steps together, and G is read once for all of them. */
+ * floats, into a panel that is kept for all steps; a pass over it makes both products, f'v and c (f'v) f, while
+ * a few lines are in the L1 cache. The first pass, over x, follows the gathering line by line. G is the same for
+ * all rows: so as many rows as their panels leave room for in the L2 cache go through the steps together, and G
+ * is read once for all of them. */
 #include "mllib/kernels_impl.h"
 #include "rdd/memory.h"
 
 #include <stdbool.h>
 #include <string.h>
 
-enum { KEPT_BYTES = 1 << 19, MOST_ROWS = 8 };
+enum {
+  KEPT_BYTES = 1 << 23,  /* of the panel */
+  GROUP_BYTES = 1 << 19, /* of it for several rows together */
+  FETCH_BYTES = 1 << 18, /* asked for ahead, at most */
+  MOST_ROWS = 8
+};
 
 static const double small_enough = 1e-20; /* |residual|^2, of |b|^2 */
 
@@ -28,7 +34,10 @@ typedef struct cg {
   int w;            /* unknowns, padded */
   int most;         /* rows at once */
   int64_t room;     /* lines of the panel */
+  int64_t together; /* lines of several rows */
+  int64_t ahead;    /* lines to fetch */
   float *panel;     /* [room + ALS_PANEL_ROWS][w]; the last ones are for lines that are not kept */
+  int64_t clean;    /* lines whose padding is 0; memory is taken as rows need it */
   char *c;          /* [room + ALS_PANEL_ROWS] reals: weights of the lines */
   const char *gram; /* [w][w] reals, or NULL */
   char *single;     /* that, where it is not the system's own; or NULL */
@@ -65,10 +74,13 @@ static rdd_status open_cg(const als_system *s, void **scratch_out, rdd_err *err)
   g->kernels = als_kernels_get(s->precision);
   g->w = als_kernels_width(s->width);
   g->most = s->gram ? MOST_ROWS : 1;
-  g->room = KEPT_BYTES / (g->w * (int64_t)sizeof *g->panel);
+  int64_t line = g->w * (int64_t)sizeof *g->panel;
+  g->room = KEPT_BYTES / line;
+  g->together = GROUP_BYTES / line;
+  g->ahead = FETCH_BYTES / line;
   g->fetch.system = s;
   size_t w = (size_t)g->w, size = g->kernels->size, lines = (size_t)g->room + ALS_PANEL_ROWS;
-  g->panel = rdd_calloc(lines * w, sizeof *g->panel); /* padding stays 0 */
+  g->panel = rdd_alloc(lines * w, sizeof *g->panel);
   g->c = rdd_alloc(lines, size);
   g->state = rdd_calloc(5 * MOST_ROWS * w, size);
   g->wide = rdd_calloc(2 * w, sizeof *g->wide);
@@ -79,6 +91,7 @@ static rdd_status open_cg(const als_system *s, void **scratch_out, rdd_err *err)
     return rdd_set(err, RDD_ENOMEM, "out of memory for conjugate gradients of %d unknowns",
                    s->width);
   }
+  rdd_memory_huge(g->panel, lines * w * sizeof *g->panel);
   g->gram = g->single ? g->single : (const char *)s->gram;
   if (g->single) g->kernels->from_double(s->gram, g->single, (int)(w * w));
   place_states(g);
@@ -90,52 +103,70 @@ static int panel_lines(int64_t left) {
   return (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
 }
 
-/* Gather m lines of a row to a place of the panel. */
-static void gather(cg *g, const als_system *s, const course *c, int64_t first, int m, int64_t at,
-                   void *b, double *p) {
+/* Where lines that begin at `first` of a row are in the panel. */
+static int64_t place_of(const cg *g, const course *c, int64_t first) {
+  return first < c->kept ? c->at + first : g->room;
+}
+
+/* Gather m lines of a row. */
+static void gather(cg *g, const als_system *s, const course *c, int64_t first, int m, void *b,
+                   double *p) {
+  int64_t at = place_of(g, c, first);
+  for (; g->clean < at + m; g->clean++)
+    memset(g->panel + g->clean * g->w, 0, (size_t)g->w * sizeof *g->panel);
   g->kernels->gather_floats(s, c->row->entry + first, m, g->panel + at * g->w, g->w,
                             g->c + (size_t)at * g->kernels->size, b, p);
 }
 
-/* Gather what is kept of a row, and make its b. What is not kept adds to b and is forgotten. */
+/* q += sum of c (f'v) f over m lines that are in the panel. */
+static void pass(cg *g, const course *c, int64_t first, int64_t m, const char *v) {
+  int64_t at = place_of(g, c, first);
+  g->kernels->pass(g->panel + at * g->w, (int)m, g->w, g->c + (size_t)at * g->kernels->size, v,
+                   c->q, &g->fetch);
+}
+
+/* b, and q += sum of c (f'x) f, line by line as they are gathered. */
 static void start_row(cg *g, const als_system *s, course *c) {
   als_row *row = c->row;
   memset(c->b, 0, (size_t)g->w * g->kernels->size);
   row->p = 0;
   row->singular = false;
-  for (int64_t i = 0, m; i < c->kept; i += m) {
-    m = panel_lines(c->kept - i);
-    gather(g, s, c, i, (int)m, c->at + i, c->b, &row->p);
+  for (int64_t i = 0, m; i < row->n; i += m) {
+    m = panel_lines((i < c->kept ? c->kept : row->n) - i);
+    als_fetch_next(&g->fetch, row->entry + i + m, row->n - i - m + row->ahead, ALS_PANEL_ROWS);
+    gather(g, s, c, i, (int)m, c->b, &row->p);
+    pass(g, c, i, m, c->x);
   }
-  for (int64_t i = c->kept, m; i < row->n; i += m) {
-    m = panel_lines(row->n - i);
-    gather(g, s, c, i, (int)m, g->room, c->b, &row->p);
-  }
-  g->kernels->from_double(row->x, c->x, s->width);
 }
 
-/* q += sum of c (f'v) f over the row's ratings. */
-static void pass(cg *g, const als_system *s, course *c, const char *v) {
-  const als_kernels *kernels = g->kernels;
-  kernels->pass(g->panel + c->at * g->w, (int)c->kept, g->w, g->c + (size_t)c->at * kernels->size,
-                v, c->q, &g->fetch);
+/* q += sum of c (f'p) f over the row's ratings. */
+static void pass_row(cg *g, const als_system *s, course *c) {
+  pass(g, c, 0, c->kept, c->p);
   for (int64_t i = c->kept, m; i < c->row->n; i += m) {
     double p = 0;
     m = panel_lines(c->row->n - i);
-    gather(g, s, c, i, (int)m, g->room, g->wide, &p); /* b is made already */
-    kernels->pass(g->panel + g->room * g->w, (int)m, g->w, g->c + (size_t)g->room * kernels->size,
-                  v, c->q, &g->fetch);
+    gather(g, s, c, i, (int)m, g->wide, &p); /* b is made already */
+    pass(g, c, i, m, c->p);
   }
 }
 
-/* q = A x, or A p, of all rows that are not done. */
-static void multiply(cg *g, const als_system *s, bool by_x) {
-  course *all = g->course;
+/* q = A x of all rows, and what A stands for is gathered. */
+static void multiply_x(cg *g, const als_system *s) {
+  for (course *c = g->course; c < g->course + g->n; c++) {
+    g->kernels->from_double(c->row->x, c->x, s->width);
+    g->kernels->scale(c->row->ridge, c->x, c->q, g->w);
+  }
+  if (g->gram) g->kernels->multiply(g->course->x, g->gram, g->w, g->course->q);
+  for (int i = 0; i < g->n; i++) start_row(g, s, &g->course[i]);
+}
+
+/* q = A p of all rows that are not done. */
+static void multiply_p(cg *g, const als_system *s) {
+  for (course *c = g->course; c < g->course + g->n; c++)
+    g->kernels->scale(c->row->ridge, c->p, c->q, g->w);
+  if (g->gram) g->kernels->multiply(g->course->p, g->gram, g->w, g->course->q);
   for (int i = 0; i < g->n; i++)
-    g->kernels->scale(all[i].row->ridge, by_x ? all[i].x : all[i].p, all[i].q, g->w);
-  if (g->gram) g->kernels->multiply(by_x ? all->x : all->p, g->gram, g->w, all->q);
-  for (int i = 0; i < g->n; i++)
-    if (!all[i].done) pass(g, s, &all[i], by_x ? all[i].x : all[i].p);
+    if (!g->course[i].done) pass_row(g, s, &g->course[i]);
 }
 
 /* r = p = b - A x. */
@@ -172,15 +203,16 @@ static void finish(cg *g, const als_system *s, course *c) {
 
 static void solve_group(cg *g, const als_system *s) {
   int left = g->n;
-  for (int i = 0; i < g->n; i++) start_row(g, s, &g->course[i]);
-  multiply(g, s, true);
+  multiply_x(g, s);
+  als_row *last = g->course[g->n - 1].row;
+  als_fetch_next(&g->fetch, last->entry + last->n, last->ahead, g->ahead);
   for (int i = 0; i < g->n; i++) begin(g, &g->course[i]);
   for (int made = 0; made < s->cg_steps && left > 0; made++) {
     for (int i = 0; i < g->n; i++) {
       course *c = &g->course[i];
       if (!c->done) c->done = !(c->rr > small_enough * g->kernels->dot(c->b, c->b, g->w));
     }
-    multiply(g, s, false);
+    multiply_p(g, s);
     left = 0;
     for (int i = 0; i < g->n; i++) {
       if (!g->course[i].done) step(g, &g->course[i]);
@@ -195,7 +227,7 @@ static void solve_cg(void *scratch, const als_system *s, als_row *rows, int n) {
   cg *g = scratch;
   int64_t used = 0;
   for (als_row *row = rows; row < rows + n; row++) {
-    if (g->n == g->most || (g->n > 0 && used + row->n > g->room)) {
+    if (g->n == g->most || (g->n > 0 && used + row->n > g->together)) {
       solve_group(g, s);
       used = 0;
     }
@@ -205,7 +237,6 @@ static void solve_cg(void *scratch, const als_system *s, als_row *rows, int n) {
     c->kept = row->n < g->room ? row->n : g->room;
     c->done = false;
     used += c->kept;
-    als_fetch_next(&g->fetch, row->entry + row->n, row->ahead, c->kept);
   }
   if (g->n > 0) solve_group(g, s);
 }

@@ -240,16 +240,25 @@ static void draw_long(fx_list *list) {
   for (int i = 0; i < 20000; i++) fx_add(list, i * i % 30, 2, (float)(i % 7 - 1));
 }
 
+/* And so many that CG does not keep the factors of all of them. */
+static void draw_longer(fx_list *list) {
+  draw_long(list);
+  for (int i = 0; i < 140000; i++) fx_add(list, i % 29, 2, (float)(i % 7 - 1));
+}
+
 static void long_rows_are_the_oracles(rdd_comm *comm) {
-  static const als_params params[] = {{COUNT}, {IMPLICIT}, {COUNT, SINGLE}};
+  static const als_params params[] = {
+      {COUNT}, {IMPLICIT}, {COUNT, SINGLE}, {COUNT, .solver = ALS_CG}};
   fx_list list = {0};
   if (comm->size > 1) return;
-  draw_long(&list);
+  draw_longer(&list);
   for (size_t m = 0; m < sizeof params / sizeof *params; m++) {
     fx_fit fit;
-    if (open_fit(&fit, comm, &list, &params[m]))
+    als_params exact = params[m];
+    exact.cg_steps = 100;
+    if (open_fit(&fit, comm, &list, &exact))
       for (int step = 0; step < 2; step++)
-        check_side(&fit, comm, step % 2 ? ALS_USERS : ALS_ITEMS, &params[m]);
+        check_side(&fit, comm, step % 2 ? ALS_USERS : ALS_ITEMS, &exact);
     fx_close(&fit);
   }
   fx_reset(&list);
