@@ -1,5 +1,7 @@
 /* Tables: one segment of memory a node, mapped by all its ranks; leaders exchange between nodes.
  *
+ * A rank that has a node for itself takes its own memory, which the kernel keeps in huge pages more readily.
+ *
  * The segment is a file in memory that the node's leader makes and the others open by path. This is
  * not MPI_Win_allocate_shared: where that fails on one rank (a container's /dev/shm is often 64
  * MiB), Open MPI 4.1 leaves the other ranks waiting in a broadcast for ever. Here each step that
@@ -19,7 +21,7 @@ enum { PATH_BYTES = 64, MEMFD = 0, DEV_SHM = 1, WAYS = 2 };
 
 typedef struct table {
   char *bytes;
-  size_t size; /* of the mapping, > 0 */
+  size_t size; /* of the mapping; 0 where it is the rank's own memory */
 } table;
 
 /* Make a file of zeros in memory; sets where others can open it. Returns -1 on failure.
@@ -73,13 +75,23 @@ static bool map_on_node(gang_mpi *c, int way, size_t size, table *t) {
   return all;
 }
 
+static void unmap(table *t) {
+  if (t->size)
+    munmap(t->bytes, t->size);
+  else
+    rdd_free(t->bytes);
+}
+
 void *gang_table_alloc(rdd_comm *comm, size_t bytes, void **handle) {
   gang_mpi *c = (gang_mpi *)comm;
   size_t size = bytes > 0 ? bytes : 1;
   table *t = rdd_calloc(1, sizeof *t);
   gang_assemble(c->world);
   bool mapped = all_agree(c->node, t != NULL);
-  if (mapped) {
+  if (mapped && c->base.node_size == 1) {
+    *t = (table){.bytes = rdd_calloc(size, 1)};
+    mapped = t->bytes != NULL;
+  } else if (mapped) {
     mapped = false;
     for (int way = 0; way < WAYS && !mapped; way++) mapped = map_on_node(c, way, size, t);
   }
@@ -87,7 +99,7 @@ void *gang_table_alloc(rdd_comm *comm, size_t bytes, void **handle) {
     *handle = t;
     return t->bytes;
   }
-  if (mapped) munmap(t->bytes, t->size);
+  if (mapped) unmap(t);
   rdd_free(t);
   return NULL;
 }
@@ -136,6 +148,6 @@ void gang_table_sync(rdd_comm *comm, void *handle, const int64_t *begin) {
 void gang_table_free(rdd_comm *comm, void *handle) {
   table *t = handle;
   (void)comm; /* the memory goes when its last mapping does, so nobody has to wait for anybody */
-  munmap(t->bytes, t->size);
+  unmap(t);
   rdd_free(t);
 }

@@ -150,6 +150,7 @@ rdd_status rdd_table_new(rdd_comm *comm, size_t bytes, rdd_table **out, rdd_err 
     rdd_free(table);
     return st;
   }
+  rdd_memory_huge(data, bytes);
   *table = (rdd_table){.comm = comm, .handle = handle, .data = data, .size = bytes};
   *out = table;
   return RDD_OK;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { ALIGNMENT = 64 };
@@ -123,6 +124,18 @@ void rdd_free(void *p) {
   ENTER();
   free(base_of(p));
   LEAVE();
+}
+
+void rdd_memory_huge(void *p, size_t bytes) {
+#ifdef MADV_HUGEPAGE
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t begin = ((uintptr_t)p + page - 1) / page * page,
+            end = ((uintptr_t)p + bytes) / page * page;
+  if (begin < end)
+    madvise((void *)begin, end - begin, MADV_HUGEPAGE); /* a wish: refused is as good */
+#else
+  (void)p, (void)bytes;
+#endif
 }
 
 int64_t rdd_memory_live(void) {

@@ -29,6 +29,11 @@ char *rdd_strdup(const char *s);
 /* Free; NULL is accepted. */
 void rdd_free(void *p);
 
+/* Say that `bytes` bytes at p will be read here and there: the kernel then keeps them in huge pages where it
+ * can (Linux; for memory shared between processes only if its administrator allows), so that a row is found
+ * without a walk through the page tables. Before the first write. Changes nothing else. */
+void rdd_memory_huge(void *p, size_t bytes);
+
 /* fork(), while no other thread is in rdd_alloc() and its like where that matters. */
 pid_t rdd_fork(void);
 
