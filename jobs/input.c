@@ -73,6 +73,21 @@ static rdd_status merge_types(job_plan *plan, const job_input_opts *opts, rdd_er
   return RDD_OK;
 }
 
+/* Partitions of so many units of the axis. */
+static int64_t partitions_of(int64_t weight, bool rows, int64_t slots) {
+  int64_t target = rows ? ROWS_TARGET : TEXT_TARGET, least = rows ? ROWS_LEAST : TEXT_LEAST;
+  int64_t n = weight / target + (weight % target > 0);
+  int64_t wanted = slots * SLOT_TASKS, possible = weight / least;
+  if (n < wanted) n = wanted < possible ? wanted : n > possible ? n : possible;
+  return n > 0 ? n : 1;
+}
+
+int64_t job_input_partitions(const job_input *input, int64_t rows, int64_t slots) {
+  if (!input) return partitions_of(rows, true, slots);
+  const job_file *lead = input->plan->file;
+  return partitions_of(input->plan->weight, lead->layout == JOB_HDF5, slots);
+}
+
 /* Lay the files out on the axis, and cut it. */
 static void cut(job_plan *plan, const job_input_opts *opts, int64_t slots) {
   bool rows = false;
@@ -83,10 +98,7 @@ static void cut(job_plan *plan, const job_input_opts *opts, int64_t slots) {
     plan->size += file->size;
     if (file->layout == JOB_HDF5) rows = true;
   }
-  int64_t target = rows ? ROWS_TARGET : TEXT_TARGET, least = rows ? ROWS_LEAST : TEXT_LEAST;
-  int64_t n = plan->weight / target + (plan->weight % target > 0);
-  int64_t wanted = slots * SLOT_TASKS, possible = plan->weight / least;
-  if (n < wanted) n = wanted < possible ? wanted : n > possible ? n : possible;
+  int64_t n = partitions_of(plan->weight, rows, slots);
   if (opts->num_partitions > 0) n = opts->num_partitions;
   if (n > plan->weight) n = plan->weight; /* more would be empty */
   plan->partitions = n > 0 ? n : 1;

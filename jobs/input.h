@@ -18,13 +18,13 @@
 enum { JOB_COUNT_BAD = 0, JOB_COUNT_BYTES = 1, JOB_COUNT_ROWS = 3 };
 
 typedef struct job_input_opts {
-  const char *format;      /* "auto", "csv", "tsv", "movielens", "netflix", "mtx", "hdf5" */
-  const char *columns;     /* "user,item,rating[,timestamp]" names in a header, or NULL */
-  const char *id_type;     /* "auto", "int", "string" */
-  int64_t max_bad_records; /* skip up to so many malformed records, over all ranks; 0: none */
-  int64_t num_partitions;  /* 0: by size, at least two for each slot of the gang */
-  int slots;               /* of this rank */
-  bool pairs;              /* the rating column may be missing, and reads as 1 */
+  const char *format;       /* "auto", "csv", "tsv", "movielens", "netflix", "mtx", "hdf5" */
+  const char *columns;      /* "user,item,rating[,timestamp]" names in a header, or NULL */
+  const char *id_type;      /* "auto", "int", "string" */
+  int64_t max_bad_records;  /* skip up to so many malformed records, over all ranks; 0: none */
+  int64_t num_partitions;   /* 0: by size, at least two for each slot of the gang */
+  int slots;                /* of this rank */
+  bool pairs;               /* the rating column may be missing, and reads as 1 */
   const rdd_type *id_types; /* [2] types of user and item ids to match, a model's; NULL: find out */
 } job_input_opts;
 
@@ -32,13 +32,28 @@ typedef struct job_input job_input;
 
 /* The options of every command that reads ratings, to be put into its table. */
 #define JOB_INPUT_OPTIONS                                                                          \
-  {"format", 0, JOB_CHOICE, "auto|csv|tsv|movielens|netflix|mtx|hdf5", "auto", 0, 0, false,        \
-   "input format; auto looks at the content"},                                                     \
-      {"columns", 0, JOB_STRING, "NAMES", NULL, 0, 0, false,                                       \
-       "header names of user,item,rating[,timestamp] in a CSV file"},                              \
-      {"id-type", 0, JOB_CHOICE, "auto|int|string", "auto", 0, 0, false,                           \
+  {"format", 0, JOB_CHOICE, "auto|csv|tsv|movielens|netflix|mtx|hdf5", "auto",                     \
+   0,        0, false,      "input format; auto looks at the content"},                            \
+      {"columns", 0,     JOB_STRING,                                                               \
+       "NAMES",   NULL,  0,                                                                        \
+       0,         false, "header names of user,item,rating[,timestamp] in a CSV file"},            \
+      {"id-type",                                                                                  \
+       0,                                                                                          \
+       JOB_CHOICE,                                                                                 \
+       "auto|int|string",                                                                          \
+       "auto",                                                                                     \
+       0,                                                                                          \
+       0,                                                                                          \
+       false,                                                                                      \
        "type of the ids; auto decides for each column by its first record"},                       \
-      {"max-bad-records", 0, JOB_INT, "N", "0", 0, 9e15, false,                                    \
+      {"max-bad-records",                                                                          \
+       0,                                                                                          \
+       JOB_INT,                                                                                    \
+       "N",                                                                                        \
+       "0",                                                                                        \
+       0,                                                                                          \
+       9e15,                                                                                       \
+       false,                                                                                      \
        "skip and count up to N malformed records"},                                                \
   {                                                                                                \
     "num-partitions", 0, JOB_INT, "N", "0", 0, 1e9, false,                                         \
@@ -59,6 +74,10 @@ rdd *job_input_rdd(const job_input *input);
 
 /* One line: "MovieLens u.data, 1 file, 1.9 MiB, 8 partitions, integer ids". */
 const char *job_input_describe(const job_input *input);
+
+/* How many partitions it would be cut into by itself for so many slots of a gang.
+ *   input  [in]  or NULL: an HDF5 file of so many rows                    Not collective. */
+int64_t job_input_partitions(const job_input *input, int64_t rows, int64_t slots);
 
 /* Keep the parsed partitions in a store, where a rerun of the job finds them if the files, how they are
  * parsed and how they are cut are the same. Not with --max-bad-records above 0: a block that is found

@@ -13,6 +13,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/cmd_generate.c \
   %D%/cmd_import.c \
   %D%/cmd_info.c \
+  %D%/cmd_plan.c \
   %D%/cmd_predict.c \
   %D%/cmd_recommend.c \
   %D%/cmd_similar.c \
@@ -42,6 +43,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/output.c %D%/output.h \
   %D%/params.c %D%/params.h \
   %D%/params_file.c %D%/params_impl.h \
+  %D%/plan_impl.h %D%/plan_input.c %D%/plan_text.c \
   %D%/plugin.c %D%/plugin.h \
   %D%/processes.c %D%/processes.h \
   %D%/read_h5.c \

@@ -27,6 +27,7 @@ noinst_LIBRARIES += %D%/libmllib.a
   %D%/normal.c %D%/normal.h \
   %D%/objective.c \
   %D%/place.c %D%/place_impl.h \
+  %D%/plan.c %D%/plan.h %D%/plan_rates.c \
   %D%/ratings.c %D%/ratings.h \
   %D%/seen.c %D%/seen.h \
   %D%/solver_impl.h \

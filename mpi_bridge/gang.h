@@ -15,6 +15,9 @@ RDD_MUST_CHECK rdd_status gang_open(int *argc, char ***argv, rdd_comm **out, rdd
 /* True where a launcher started this process as one of several ranks. Not collective. */
 bool gang_launched(void);
 
+/* True where a launcher started this process, be it as the only one: it has MPI then. Not collective. */
+bool gang_under_launcher(void);
+
 /* The MPI library's version in one line, for --version. Not collective. */
 const char *gang_mpi_version(void);
 

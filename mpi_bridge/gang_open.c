@@ -8,7 +8,7 @@
 
 /* A launcher's environment is how a process knows whether to join MPI. SLURM_PROCID is no sign: it
  * is set for plain commands of a batch script too. */
-static bool under_launcher(void) {
+bool gang_under_launcher(void) {
   static const char *const sign[] = {
       "OMPI_COMM_WORLD_SIZE", "PMIX_RANK",      "PMI_RANK", "PMI_SIZE",
       "MPI_LOCALNRANKS",      "HYDI_CONTROL_FD"};
@@ -24,7 +24,7 @@ static long env_int(const char *name, long otherwise) {
 }
 
 bool gang_launched(void) {
-  if (!under_launcher()) return false;
+  if (!gang_under_launcher()) return false;
   return env_int("OMPI_COMM_WORLD_SIZE", env_int("PMI_SIZE", 2)) > 1;
 }
 
@@ -46,7 +46,7 @@ rdd_status gang_open(int *argc, char ***argv, rdd_comm **out, rdd_err *err) {
   rdd_status st = read_node_size(&node_size, err);
   if (st) return st;
   if (node_size) gang_comm_set_node_size(node_size);
-  if (under_launcher()) return gang_comm_mpi(argc, argv, out, err);
+  if (gang_under_launcher()) return gang_comm_mpi(argc, argv, out, err);
   long tasks = env_int("SLURM_STEP_NUM_TASKS", 1);
   if (tasks > 1)
     return rdd_set(

@@ -1,0 +1,449 @@
+/* als plan: what a fit will take on a cluster, before it is asked for: memory, bytes between nodes, seconds,
+ * how many nodes, and the batch script. Numbers of ratings are counted in the file or made from three
+ * numbers, rates are measured on this machine, the rest is mllib/plan.h. */
+#include "jobs/memory_use.h"
+#include "jobs/output.h"
+#include "jobs/params.h"
+#include "jobs/plan_impl.h"
+#include "jobs/save.h"
+#include "jobs/ui.h"
+#include "mpi_bridge/gang.h"
+#include "rdd/memory.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#include <inttypes.h>
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What Open MPI 4.1 takes of a process, where this one has none of it: its own memory, its libraries, and for
+ * each other rank of the node the buffers between the two. Bytes, measured. */
+static const double mpi_own = 3.0e6, mpi_code = 8.0e6, mpi_peer = 0.7e6;
+
+/* clang-format off */
+
+/* Those of als train, which also go into the batch script as they are. */
+#define TRAIN_OPTIONS \
+  JOB_PARAM_OPTIONS, JOB_START_OPTIONS, \
+  {"exchange", 0, JOB_CHOICE, "auto|need|all", "auto", 0, 0, false, \
+   "new factors go to nodes that need them, or to all; auto: by bytes"}, \
+  {"wire", 0, JOB_CHOICE, "float32|float16|bfloat16", "float32", 0, 0, false, \
+   "round new factors to this, and send them so between nodes"}, \
+  {"no-overlap", 0, JOB_FLAG, NULL, NULL, 0, 0, false, \
+   "new factors leave when all are solved, not while others are"}, \
+  JOB_INPUT_OPTIONS, \
+  {0}
+
+/* clang-format on */
+
+static const job_option train_options[] = {TRAIN_OPTIONS};
+
+static const job_option options[] = {
+    {"users", 0, JOB_INT, "N", NULL, 1, 4e9, false, "instead of a file: number of users"},
+    {"items", 0, JOB_INT, "N", NULL, 1, 4e9, false, "instead of a file: number of items"},
+    {"ratings", 0, JOB_INT, "N", NULL, 1, 9e15, false, "instead of a file: number of ratings"},
+    {"ranks", 0, JOB_INT, "P", NULL, 1, RDD_MAX_RANKS, false,
+     "plan for so many ranks; default: the fewest nodes whose memory is enough"},
+    {"ranks-per-node", 0, JOB_INT, "R", NULL, 1, RDD_MAX_RANKS, false,
+     "ranks of a node; default: this machine's cores by --threads"},
+    {"node-memory", 0, JOB_STRING, "BYTES", NULL, 0, 0, false,
+     "memory of a node, such as 180G; default: what is free here"},
+    {"network", 0, JOB_STRING, "RATE", "100Gbit", 0, 0, false,
+     "what a node can send and, at once, receive each second"},
+    {"script", 0, JOB_STRING, "FILE", NULL, 0, 0, false,
+     "write the batch script there; default: print it last"},
+    TRAIN_OPTIONS,
+};
+
+/* ---- What is asked ---- */
+
+static int cores_here(void) {
+  cpu_set_t set;
+  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return cores < 1 ? 1 : cores;
+}
+
+static rdd_status read_layout(planning *p, rdd_err *err) {
+  const job_args *args = p->args;
+  als_layout *l = &p->layout;
+  p->cores = cores_here();
+  l->threads = job_given(args, "threads") ? (int)job_int(args, "threads") : 1;
+  p->ranks_given = job_given(args, "ranks");
+  l->ranks_per_node = p->cores > l->threads ? p->cores / l->threads : 1;
+  if (job_given(args, "ranks-per-node")) l->ranks_per_node = job_int(args, "ranks-per-node");
+  if (p->ranks_given) l->ranks = job_int(args, "ranks");
+  if (job_given(args, "node-memory"))
+    return job_plan_bytes("node-memory", job_string(args, "node-memory"), &p->node_memory, err);
+  p->node_memory = (double)job_memory_available();
+  if (p->node_memory > 0) return RDD_OK;
+  return rdd_set(err, RDD_EUSAGE,
+                 "this system does not tell its free memory; give --node-memory, such as 180G");
+}
+
+static rdd_status read_request(planning *p, rdd_err *err) {
+  als_params *params = &p->problem.params;
+  const char *exchange = job_string(p->args, "exchange"), *wire = job_string(p->args, "wire");
+  rdd_status st = job_params_read(p->args, params, err);
+  if (st) return st;
+  params->exchange = !strcmp(exchange, "need")  ? ALS_EXCHANGE_NEED
+                     : !strcmp(exchange, "all") ? ALS_EXCHANGE_ALL
+                                                : ALS_EXCHANGE_AUTO;
+  params->wire = !strcmp(wire, "float16")    ? ALS_WIRE_FLOAT16
+                 : !strcmp(wire, "bfloat16") ? ALS_WIRE_BFLOAT16
+                                             : ALS_WIRE_FLOAT32;
+  params->no_overlap = job_flag(p->args, "no-overlap");
+  if (job_positionals(p->args) == 1) p->ratings = job_positional(p->args)[0];
+  p->problem.checkpoints = true; /* gangrun asks for them */
+  st = read_layout(p, err);
+  if (!st)
+    st = job_plan_bandwidth("network", job_string(p->args, "network"), &p->problem.bandwidth, err);
+  if (!st && job_given(p->args, "script") && p->j->comm->rank == 0)
+    st = job_output_check(job_string(p->args, "script"), NULL, err);
+  if (!st && job_given(p->args, "script") && p->j->comm->rank == 0)
+    st = job_output_apart(job_string(p->args, "script"), job_positional(p->args),
+                          job_positionals(p->args), err);
+  return st;
+}
+
+/* ---- Which layouts ---- */
+
+static als_plan plan_of(const planning *p, als_layout *l) {
+  l->partitions = job_input_partitions(p->input, p->count, l->ranks * l->threads);
+  return als_plan_make(&p->problem, l);
+}
+
+static als_layout on_nodes(const planning *p, int64_t nodes) {
+  als_layout l = p->layout;
+  l.ranks = nodes * l.ranks_per_node;
+  return l;
+}
+
+static int64_t most_nodes(const planning *p) {
+  return RDD_MAX_RANKS / p->layout.ranks_per_node;
+}
+
+static bool fits_on(const planning *p, int64_t nodes) {
+  als_layout l = on_nodes(p, nodes);
+  return plan_of(p, &l).first_node <= p->node_memory;
+}
+
+/* The fewest nodes that have the memory; 0: not with any number of them. */
+static int64_t fewest_nodes(const planning *p) {
+  int64_t most = most_nodes(p), high = 1, low = 0;
+  while (high < most && !fits_on(p, high)) {
+    low = high;
+    high = 2 * high < most ? 2 * high : most;
+  }
+  if (!fits_on(p, high)) return 0;
+  while (high - low > 1) {
+    int64_t middle = low + (high - low) / 2;
+    if (fits_on(p, middle))
+      high = middle;
+    else
+      low = middle;
+  }
+  return high;
+}
+
+static void add_row(planning *p, als_layout l) {
+  if (p->n == PLAN_ROWS) return;
+  p->row[p->n] = plan_of(p, &l);
+  p->row_layout[p->n++] = l;
+}
+
+/* 1, 2, 4 ... nodes: at least 8, twice the plan's, and until the network takes longer than solving. */
+static void fill_table(planning *p) {
+  int64_t chosen = p->fits || p->ranks_given ? p->layout.ranks : 0;
+  for (int64_t nodes = 1; nodes <= most_nodes(p); nodes *= 2) {
+    als_layout l = on_nodes(p, nodes);
+    bool first = p->n == 0 || p->row_layout[p->n - 1].ranks < chosen;
+    if (chosen && chosen < l.ranks && first) add_row(p, p->layout);
+    add_row(p, l);
+    const als_plan *last = &p->row[p->n - 1];
+    if (nodes >= 8 && l.ranks >= 2 * chosen && last->wire >= last->solve) break;
+  }
+}
+
+static void choose(planning *p) {
+  if (p->ranks_given) {
+    if (p->layout.ranks_per_node > p->layout.ranks) p->layout.ranks_per_node = p->layout.ranks;
+    p->plan = plan_of(p, &p->layout);
+    p->fits = p->plan.first_node <= p->node_memory;
+  } else {
+    int64_t nodes = fewest_nodes(p);
+    p->fits = nodes > 0;
+    p->layout = on_nodes(p, p->fits ? nodes : most_nodes(p));
+    p->plan = plan_of(p, &p->layout);
+  }
+  fill_table(p);
+}
+
+/* The first row of the table from which the network takes longer than solving; NULL: none. */
+static const als_plan *network_bound(const planning *p) {
+  for (int i = 0; i < p->n; i++)
+    if (p->row[i].wire >= p->row[i].solve && p->row[i].wire > 0) return &p->row[i];
+  return NULL;
+}
+
+/* ---- What is told ---- */
+
+static const char *const phase_name[ALS_PHASES] = {
+    "ids, and ratings as they were read", "hand-off by user", "hand-off by item", "iterations"};
+
+static double flops(const planning *p) {
+  double k = p->problem.params.rank, rows = (double)(p->rows[0] + p->rows[1]);
+  return 2 * p->problem.ratings * k * (k + 1) + 4 * p->problem.ratings * k +
+         rows * (k * k * k / 3 + 2 * k * k);
+}
+
+static void print_table(const planning *p) {
+  printf("%7s %7s %12s %12s %14s %14s %10s %10s %12s\n", "nodes", "ranks", "a rank,", "a node,",
+         "first node,", "rows sent,", "solving,", "network,", "iteration,");
+  printf("%7s %7s %12s %12s %14s %14s %10s %10s %12s\n", "", "", "own MB", "GB", "GB", "MB/iter",
+         "s", "s", "s");
+  for (int i = 0; i < p->n; i++) {
+    const als_plan *r = &p->row[i];
+    bool chosen = p->row_layout[i].ranks == p->layout.ranks && (p->fits || p->ranks_given);
+    printf("%7" PRId64 " %7" PRId64 " %12.4g %12.4g %14.4g %14.5g %10.3g %10.3g %12.3g%s\n",
+           r->nodes, p->row_layout[i].ranks, 1e-6 * r->own, 1e-9 * r->node, 1e-9 * r->first_node,
+           1e-6 * r->rows_bytes, r->solve, r->wire, r->iteration, chosen ? "  <" : "");
+  }
+}
+
+static void print_memory(const planning *p) {
+  const als_plan *plan = &p->plan;
+  printf("memory of a rank: %.4g MB of its own, most of it in: %s; as the kernel counts it (VmHWM) "
+         "%.4g MB\n",
+         1e-6 * plan->own, phase_name[plan->peak], 1e-6 * plan->seen);
+  printf(
+      "memory of a node: %.4g GB, of which %.4g GB are tables of ids and factors that its ranks "
+      "share;\n"
+      "  the first node has a checkpoint's copy of the factors beside them: %.4g GB of %.4g GB\n",
+      1e-9 * plan->node, 1e-9 * plan->shared, 1e-9 * plan->first_node, 1e-9 * p->node_memory);
+}
+
+static void print_traffic(const planning *p) {
+  static const char *const name[2] = {"users", "items"};
+  const als_plan *plan = &p->plan;
+  if (plan->nodes == 1) {
+    printf("between nodes: nothing, on one node\n");
+    return;
+  }
+  for (int side = 0; side < 2; side++)
+    printf(
+        "between nodes, new factors of %s: %.5g MB to where they are needed, %.5g MB to all; %s\n",
+        name[side], 1e-6 * plan->need[side], 1e-6 * plan->all[side],
+        plan->need_only[side] ? "where they are needed" : "all");
+  if (plan->gram_bytes > 0)
+    printf("between nodes, Gram matrices: %.4g MB\n", 1e-6 * plan->gram_bytes);
+}
+
+static void print_time(const planning *p) {
+  const als_plan *plan = &p->plan;
+  const als_params *params = &p->problem.params;
+  double cores = (double)p->layout.ranks * p->layout.threads;
+  printf("an iteration: %.3g s; solving %.3g s, %.3g effective GFLOP/s of a core, %.3g GB/s of "
+         "factors gathered\n",
+         plan->iteration, plan->solve, 1e-9 * flops(p) / plan->solve / cores,
+         1e-9 * 2 * p->problem.ratings * 4 * params->rank / plan->solve / cores);
+  printf("all: %.3g s for %d iterations%s, and %.3g s for reading and hand-off\n",
+         plan->begin + plan->iteration * params->max_iter, params->max_iter,
+         params->final_exact ? " (and a last exact one, not in it)" : "", plan->begin);
+}
+
+static void print_assumptions(const planning *p) {
+  const als_plan *bound = network_bound(p);
+  if (bound)
+    printf("more nodes stop paying at about %" PRId64
+           ": there the network takes as long as solving\n",
+           bound->nodes);
+  printf("assumed:\n");
+  if (p->ratings)
+    printf("  ratings are spread over the nodes as at random; %s\n",
+           p->problem.by_user ? "those of a user stand together in the file"
+                              : "in no order in the file");
+  else
+    printf("  popularity is a power law, as als generate makes it; ratings in no order; integer "
+           "ids\n");
+  printf("  nodes have cores like the %d here, measured just now, and a network of %.4g Gbit/s "
+         "each way\n"
+         "    without latency; every rank has an even share\n",
+         p->cores, 8e-9 * p->problem.bandwidth);
+  if (p->mpi_assumed)
+    printf("  MPI takes %.3g MB of a rank and %.2g MB for each other on its node, as Open MPI 4.1 "
+           "does;\n"
+           "    under mpirun the former is measured\n",
+           1e-6 * (mpi_own + mpi_code), 1e-6 * mpi_peer);
+  printf("  checkpoints are made, as under gangrun; no test or validation part\n");
+}
+
+static job_json *row_json(const planning *p, int i) {
+  job_json *json = job_json_new();
+  const als_plan *r = &p->row[i];
+  if (!json) return NULL;
+  job_json_int(json, "nodes", r->nodes);
+  job_json_int(json, "ranks", p->row_layout[i].ranks);
+  job_json_real(json, "memory_rank_own", r->own);
+  job_json_real(json, "memory_rank_peak", r->seen);
+  job_json_real(json, "memory_shared", r->shared);
+  job_json_real(json, "memory_node", r->node);
+  job_json_real(json, "memory_first_node", r->first_node);
+  job_json_string(json, "memory_phase", phase_name[r->peak]);
+  job_json_real(json, "exchange_users_need_bytes", r->need[ALS_USERS]);
+  job_json_real(json, "exchange_users_all_bytes", r->all[ALS_USERS]);
+  job_json_real(json, "exchange_items_need_bytes", r->need[ALS_ITEMS]);
+  job_json_real(json, "exchange_items_all_bytes", r->all[ALS_ITEMS]);
+  job_json_real(json, "exchange_bytes_per_iteration", r->rows_bytes);
+  job_json_real(json, "gram_bytes_per_iteration", r->gram_bytes);
+  job_json_real(json, "hand_off_bytes", r->hand_off_bytes);
+  job_json_real(json, "seconds_solving", r->solve);
+  job_json_real(json, "seconds_network", r->wire);
+  job_json_real(json, "seconds_per_iteration", r->iteration);
+  job_json_real(json, "seconds_begin", r->begin);
+  return json;
+}
+
+static rdd_status report_json(const planning *p, const char *script, rdd_err *err) {
+  job_json *json = p->j->result, *row[PLAN_ROWS] = {NULL};
+  const als_plan *bound = network_bound(p);
+  rdd_status st = RDD_OK;
+  for (int i = 0; i < p->n && !st; i++)
+    if (!(row[i] = row_json(p, i))) st = rdd_set(err, RDD_ENOMEM, "out of memory for the report");
+  if (st) goto done;
+  job_json_int(json, "users", p->rows[ALS_USERS]);
+  job_json_int(json, "items", p->rows[ALS_ITEMS]);
+  job_json_int(json, "ratings", p->count);
+  job_json_bool(json, "fits", p->fits);
+  job_json_real(json, "node_memory", p->node_memory);
+  job_json_real(json, "network_bytes_per_second", p->problem.bandwidth);
+  job_json_int(json, "nodes", p->plan.nodes);
+  job_json_int(json, "ranks", p->layout.ranks);
+  job_json_int(json, "ranks_per_node", p->layout.ranks_per_node);
+  job_json_int(json, "threads_per_rank", p->layout.threads);
+  if (bound) job_json_int(json, "network_bound_nodes", bound->nodes);
+  job_json_objects(json, "layouts", (const job_json *const *)row, p->n);
+  if (script) job_json_string(json, "script", script);
+done:
+  for (int i = 0; i < p->n; i++) job_json_free(row[i]);
+  return st;
+}
+
+static rdd_status write_script(const char *path, const char *script, rdd_err *err) {
+  job_output *output = NULL;
+  rdd_status st = job_output_open(&output, path, err);
+  if (st) return st;
+  FILE *file = fopen(job_output_path(output), "w");
+  bool ok = file && fputs(script, file) >= 0;
+  if (file && fclose(file)) ok = false;
+  if (ok) return job_output_commit(output, err);
+  job_output_abandon(output);
+  return rdd_set(err, RDD_EIO, "cannot write %s", path);
+}
+
+static rdd_status does_not_fit(const planning *p, rdd_err *err) {
+  return rdd_set(
+      err, RDD_EUSAGE,
+      "no number of nodes is enough: each has tables of %.4g GB%s, and %.4g GB of memory; what "
+      "helps is a smaller --rank, more --node-memory, or fewer --ranks-per-node",
+      1e-9 * p->plan.shared, p->problem.checkpoints ? ", the first one a copy too" : "",
+      1e-9 * p->node_memory);
+}
+
+static rdd_status tell(const planning *p, rdd_err *err) {
+  const char *path = job_string(p->args, "script");
+  const als_params *params = &p->problem.params;
+  bool found = p->fits || p->ranks_given;
+  if (!p->j->json) {
+    printf("%s users x %s items, %s ratings; k = %d; %" PRId64 " rank%s x %d thread%s a node\n\n",
+           job_count_text(p->rows[0]), job_count_text(p->rows[1]), job_count_text(p->count),
+           params->rank, p->layout.ranks_per_node, p->layout.ranks_per_node == 1 ? "" : "s",
+           p->layout.threads, p->layout.threads == 1 ? "" : "s");
+    print_table(p);
+    printf("\n%s %" PRId64 " node%s, %" PRId64 " ranks:\n",
+           found ? p->ranks_given ? "as asked," : "the fewest that have the memory,"
+                 : "too little memory even on",
+           p->plan.nodes, p->plan.nodes == 1 ? "" : "s", p->layout.ranks);
+    print_memory(p);
+    print_traffic(p);
+    print_time(p);
+    print_assumptions(p);
+  }
+  if (!found) return does_not_fit(p, err);
+  if (!p->fits)
+    job_warn("%" PRId64 " ranks need %.4g GB on the first node, which has %.4g GB", p->layout.ranks,
+             1e-9 * p->plan.first_node, 1e-9 * p->node_memory);
+  char *script = job_plan_script(p);
+  rdd_status st = script ? RDD_OK : rdd_set(err, RDD_ENOMEM, "out of memory for the script");
+  if (!st && path) st = write_script(path, script, err);
+  if (!st && p->j->json) st = report_json(p, script, err);
+  if (!st && path) job_say("%s: submit it with sbatch", path);
+  if (!st && !path && !p->j->json) printf("\n%s", script);
+  rdd_free(script);
+  return st;
+}
+
+/* ---- The command ---- */
+
+/* Rates of all cores at work, as they will be; threads of the job are those that are planned. */
+static void use_cores(int threads) {
+#ifdef _OPENMP
+  omp_set_num_threads(threads);
+#else
+  (void)threads;
+#endif
+}
+
+/* What a process takes before it has ratings: what this one had at first, and all the code that it has run. */
+static void weigh_process(planning *p, const job_memory_use *first) {
+  job_memory_use now = job_memory_now();
+  p->mpi_assumed = !gang_under_launcher();
+  p->problem.own_bytes = (double)(first->anonymous + first->shared) +
+                         (p->mpi_assumed ? mpi_own : 0);
+  p->problem.code_bytes = (double)now.files + (p->mpi_assumed ? mpi_code : 0);
+  p->problem.peer_bytes = mpi_peer;
+}
+
+static rdd_status run(job *j, const job_args *args, rdd_err *err) {
+  planning p = {.j = j, .args = args, .options = train_options};
+  job_memory_use first = job_memory_now();
+  rdd_status st = rdd_agree(j->comm, read_request(&p, err), err);
+  if (st) goto done;
+  const job_idle idle = job_params_idle(args);
+  job_idle_warn(&idle);
+  if (p.ratings) {
+    job_input_opts in = job_input_options(j, args, false);
+    st = job_input_open(j->comm, job_positional(args), 1, &in, &p.input, err);
+    if (!st) job_say("%s", job_input_describe(p.input));
+  }
+  if (!st) st = job_plan_read(&p, err);
+  if (st) goto done;
+  if (j->comm->rank == 0) {
+    int64_t planned = p.layout.ranks_per_node * p.layout.threads;
+    use_cores(planned < p.cores ? (int)planned : p.cores);
+    st = job_plan_measure(&p, err);
+    weigh_process(&p, &first);
+    use_cores(j->threads);
+    if (!st) choose(&p);
+    if (!st) st = tell(&p, err);
+  }
+  st = rdd_agree(j->comm, st, err);
+done:
+  for (int side = 0; side < 2; side++) als_degrees_reset(&p.problem.side[side]);
+  job_input_close(p.input);
+  return st;
+}
+
+const job_command job_plan_fit = {
+    .name = "plan",
+    .summary = "predict memory, traffic and time of a fit on a cluster; write its batch script",
+    .usage = "RATINGS | --users N --items N --ratings N [OPTION]...",
+    .example =
+        "als plan --users 480189 --items 17770 --ratings 99000000 --rank 64 --node-memory 180G",
+    .options = options,
+    .positional_min = 0,
+    .positional_max = 1,
+    .run = run,
+};
