@@ -23,6 +23,9 @@
  * each other rank of the node the buffers between the two. Bytes, measured. */
 static const double mpi_own = 3.0e6, mpi_code = 8.0e6, mpi_peer = 0.7e6;
 
+/* Seconds of a rank for a message to another node, as on a fast network. */
+static const double message_seconds = 1.5e-6;
+
 /* clang-format off */
 
 /* Those of als train, which also go into the batch script as they are. */
@@ -96,6 +99,7 @@ static rdd_status read_request(planning *p, rdd_err *err) {
                                              : ALS_WIRE_FLOAT32;
   params->no_overlap = job_flag(p->args, "no-overlap");
   if (job_positionals(p->args) == 1) p->ratings = job_positional(p->args)[0];
+  p->problem.message = message_seconds;
   p->problem.checkpoints = true; /* gangrun asks for them */
   st = read_layout(p, err);
   if (!st)
@@ -268,10 +272,10 @@ static void print_assumptions(const planning *p) {
   else
     printf("  popularity is a power law, as als generate makes it; ratings in no order; integer "
            "ids\n");
-  printf("  nodes have cores like the %d here, measured just now, and a network of %.4g Gbit/s "
-         "each way\n"
-         "    without latency; every rank has an even share\n",
-         p->cores, 8e-9 * p->problem.bandwidth);
+  printf("  nodes have cores like the %d here, measured just now, a network of %.4g Gbit/s each "
+         "way, and\n"
+         "    %.2g us for a message; every rank has an even share\n",
+         p->cores, 8e-9 * p->problem.bandwidth, 1e6 * p->problem.message);
   if (p->mpi_assumed)
     printf("  MPI takes %.3g MB of a rank and %.2g MB for each other on its node, as Open MPI 4.1 "
            "does;\n"

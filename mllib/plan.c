@@ -17,7 +17,10 @@ enum {
   KEY = 24,
   SHARES = 64,
   SHARE_ENTRIES = 1 << 21,
+  GRAM_LEAST = 8,
   GROUPS = 8,
+  MOST_GROUPS = 1024,
+  SMALL = 64 << 10,
   BUFFER = 4 << 20,
 };
 
@@ -58,12 +61,12 @@ static double share_out(als_degrees *d, const double *weight, double scale, doub
 
 rdd_status als_degrees_model(als_degrees *out, int side, int64_t rows, int64_t other_rows,
                              double ratings, rdd_err *err) {
-  enum { MOST_GROUPS = 1 << 16, STEPS = 200 };
+  enum { STRATA = 1 << 16, STEPS = 200 };
   double n = (double)rows, exponent = side == ALS_USERS ? 0.8 : 1.0;
   double shift = 1 + n / (side == ALS_USERS ? 100 : 200), most = (double)other_rows;
   double least = ratings >= n ? 1 : 0, low = 0, high = 1;
   als_degrees d = {.rows = rows, .drawn = side == ALS_ITEMS};
-  d.n = rows < MOST_GROUPS ? rows : MOST_GROUPS;
+  d.n = rows < STRATA ? rows : STRATA;
   d.of = rdd_alloc((size_t)d.n, sizeof *d.of);
   double *weight = rdd_alloc((size_t)d.n, sizeof *weight);
   if (!d.of || !weight) {
@@ -208,7 +211,7 @@ static double gram_entries(const shape *s) {
 }
 
 static double gram_shares(const shape *s) {
-  return fmin(SHARES, fmax(GROUPS, floor(SHARE_ENTRIES / gram_entries(s))));
+  return fmin(SHARES, fmax(GRAM_LEAST, floor(SHARE_ENTRIES / gram_entries(s))));
 }
 
 static bool has_gram(const shape *s) {
@@ -225,13 +228,23 @@ static double row_bytes(const shape *s) {
   return (s->k + s->p->params.update_bias) * als_wire_bytes(s->p->params.wire);
 }
 
+/* New rows of a side that a rank sends. */
+static double sent(const shape *s, const als_plan *plan, int side) {
+  return (plan->need_only[side] ? plan->need[side] : plan->all[side]) / s->ranks;
+}
+
+static double groups(const shape *s, const als_plan *plan, int side) {
+  double bytes = sent(s, plan, side), wanted = s->p->params.no_overlap ? 1 : GROUPS;
+  double n = fmax(fmin(wanted, floor(bytes / SMALL) + 1), floor(bytes / BUFFER) + 1);
+  return fmin(n, MOST_GROUPS);
+}
+
 /* Buffers of a group of rows of each side, out and in, and bitmaps of who needs what. */
 static double exchange_buffers(const shape *s, const als_plan *plan) {
   double bytes = 0;
   if (s->nodes == 1) return 0;
   for (int side = 0; side < 2; side++) {
-    double sent = (plan->need_only[side] ? plan->need[side] : plan->all[side]) / s->ranks;
-    bytes += 2 * fmin(BUFFER, sent / GROUPS);
+    bytes += 2 * sent(s, plan, side) / groups(s, plan, side);
     bytes += rows_of(s, side) / 8 * (1 + 2 * s->nodes / s->ranks);
   }
   return bytes;
@@ -307,17 +320,15 @@ static void plan_seconds(const shape *s, als_plan *plan) {
   const als_plan_problem *p = s->p;
   double speed = s->nodes * p->bandwidth;
   for (int side = 0; side < 2; side++) {
-    double solve = solve_seconds(s, side);
-    double rows = (plan->need_only[side] ? plan->need[side] : plan->all[side]) / speed;
+    double solve = solve_seconds(s, side), n = groups(s, plan, side);
+    double rows = sent(s, plan, side) * s->ranks / speed + n * (s->nodes - 1) * p->message;
     double gram = plan->gram_bytes / 2 / speed;
     plan->solve += solve;
     plan->wire += rows + gram;
-    /* of GROUPS groups the last has nobody to hide behind */
-    plan->iteration += gram + (p->params.no_overlap
-                                   ? solve + rows
-                                   : fmax(solve, rows) + fmin(solve, rows) / GROUPS);
+    /* the last group has nothing to hide behind */
+    plan->iteration += gram + fmax(solve, rows) + fmin(solve, rows) / n;
   }
-  if (s->nodes == 1) plan->iteration = plan->solve;
+  if (s->nodes == 1) plan->wire = 0;
   plan->begin = p->reading * p->ratings / (s->ranks * s->l->threads) + p->hand_off * s->share +
                 plan->hand_off_bytes / speed;
 }

@@ -77,6 +77,7 @@ typedef struct als_plan_problem {
   double hand_off;  /* seconds of one rank for a rating, from a partition to both sides */
   double reading;   /* seconds of one core for a rating, from the file to a sealed partition */
   double bandwidth; /* of a node's network, bytes/s each way */
+  double message;   /* seconds that a rank spends on a message to another node */
   bool checkpoints; /* are made: rank 0 copies the tables */
 } als_plan_problem;
 

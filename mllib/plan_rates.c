@@ -7,8 +7,15 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
-enum { TABLE_BYTES = 64 << 20, GRAM_TABLE_BYTES = 16 << 20, MOST_ENTRIES = 1 << 21, MOST_ROWS = 1 << 17, ROUNDS = 2 };
+enum {
+  TABLE_BYTES = 64 << 20,
+  GRAM_TABLE_BYTES = 16 << 20,
+  MOST_ENTRIES = 1 << 21,
+  MOST_ROWS = 1 << 17,
+  ROUNDS = 2
+};
 
 static const double long_enough =
     0.012; /* seconds of a measurement, beside which starting threads is short */
@@ -20,7 +27,15 @@ typedef struct made {
   int side;
   als_side ratings;
   als_model *model;
+  int64_t block_rows; /* of the problem that is planned */
 } made;
+
+/* Rows that are solved in one batch: as many as there are, but few enough of long rows that a dozen
+ * milliseconds have work for all threads. */
+static int64_t block_rows(const made *m, int64_t each) {
+  int64_t rows = each <= 64 ? 64 : 4096 / each;
+  return rows < m->block_rows ? rows : m->block_rows;
+}
 
 /* A column by popularity, as als_degrees_model() has it, scattered over the table. */
 static uint32_t draw_column(int side, int64_t columns, uint64_t number) {
@@ -57,12 +72,9 @@ static rdd_status open_model(made *m, int64_t rows, int64_t columns, rdd_err *er
   return RDD_OK;
 }
 
-/* Rows in blocks as large as those of the problem that is planned. */
-static rdd_status open_ratings(made *m, int64_t rows, int64_t block_rows, int64_t columns,
-                               rdd_err *err) {
+static rdd_status open_ratings(made *m, int64_t columns, rdd_err *err) {
   als_side *r = &m->ratings;
-  r->blocks = (als_blocks){.rows = rows, .block_rows = block_rows, .size = 1};
-  r->blocks.blocks = (rows + block_rows - 1) / block_rows;
+  r->blocks = (als_blocks){.size = 1};
   r->blocks.owner = rdd_calloc(2, sizeof *r->blocks.owner);
   r->start = rdd_alloc((size_t)MOST_ROWS + 1, sizeof *r->start);
   r->entry = rdd_alloc(MOST_ENTRIES, sizeof *r->entry);
@@ -74,37 +86,50 @@ static rdd_status open_ratings(made *m, int64_t rows, int64_t block_rows, int64_
   return RDD_OK;
 }
 
-/* Seconds of a half-step over so many rows of so many ratings. */
+/* Seconds that all cores have worked for this process. */
+static double cpu_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Seconds of one core that a half-step takes over so many rows of so many ratings. Where others are at work
+ * on this machine too, those that this process got; threads that wait for each other do not count twice. */
 static rdd_status time_rows(made *m, int64_t rows, int64_t each, double *seconds_out,
                             rdd_err *err) {
   als_side *r = &m->ratings;
   r->rows = r->blocks.rows = rows;
+  r->blocks.block_rows = block_rows(m, each);
   r->blocks.blocks = (rows + r->blocks.block_rows - 1) / r->blocks.block_rows;
   r->blocks.owner[1] = r->blocks.blocks;
   for (int64_t i = 0; i <= rows; i++) r->start[i] = i * each;
-  double begin = als_seconds();
+  double begin = als_seconds(), cpu = cpu_seconds();
   rdd_status st = als_half_step(m->comm, r, m->side, &m->params, m->model, NULL, err);
-  *seconds_out = als_seconds() - begin;
+  *seconds_out = fmin((als_seconds() - begin) * als_threads(), cpu_seconds() - cpu);
   return st;
 }
 
-/* Rows until it takes long enough, then the better of two. */
-static rdd_status measure(made *m, int64_t each, int64_t most_rows, double before,
-                          double *per_row_out, rdd_err *err) {
+/* Rows until it takes long enough, then the better of two.
+ *   per_row  [in,out] in: a guess, 0 for none */
+static rdd_status measure(made *m, int64_t each, int64_t most_rows, double before, double *per_row,
+                          rdd_err *err) {
   int64_t most = MOST_ENTRIES / each < most_rows ? MOST_ENTRIES / each : most_rows;
-  int64_t rows = 64 * als_threads() < most ? 64 * als_threads() : most;
-  double seconds = 0, best = INFINITY, enough = fmax(long_enough, before / 2);
+  int64_t rows = block_rows(m, each) * 4 * als_threads();
+  double seconds = 0, best = INFINITY, enough = fmax(long_enough * als_threads(), before / 2);
   rdd_status st = RDD_OK;
+  if (*per_row > 0) rows = (int64_t)fmax((double)rows, fmin(1e9, 1.5 * enough / *per_row));
+  if (rows > most) rows = most;
   for (int round = 0; round < ROUNDS && !st; round++) {
     st = time_rows(m, rows, each, &seconds, err);
     while (!st && seconds - before < enough && rows < most) {
       double more = 1.5 * enough / fmax(seconds - before, 1e-5);
       rows = (double)most / (double)rows < more ? most : (int64_t)((double)rows * more) + 1;
       st = time_rows(m, rows, each, &seconds, err);
+      best = INFINITY; /* what was measured with fewer is not to be compared */
     }
     best = fmin(best, seconds);
   }
-  *per_row_out = fmax(best - before, 0) * als_threads() / (double)rows;
+  *per_row = fmax(best - before, 0) / (double)rows;
   return st;
 }
 
@@ -115,9 +140,10 @@ static void close_made(made *m) {
 
 rdd_status als_rates_measure(rdd_comm *comm, const als_params *params, int side,
                              const int64_t rows[2], als_rates *out, rdd_err *err) {
-  made m = {.comm = comm, .params = *params, .side = side};
+  made m = {
+      .comm = comm, .params = *params, .side = side, .block_rows = als_block_rows(rows[side])};
   als_rates rates = {.gram = 0};
-  double before = 0, again;
+  double before = INFINITY, again;
   bool has_gram = als_loss_of_all(&params->loss) != 0; /* which every half-step makes anew */
   int64_t bytes = has_gram ? GRAM_TABLE_BYTES : TABLE_BYTES;
   int64_t room = bytes / ((int64_t)sizeof(float) * params->rank), columns = room;
@@ -128,15 +154,17 @@ rdd_status als_rates_measure(rdd_comm *comm, const als_params *params, int side,
                             1); /* whatever was asked: made rows shall have a solution */
   m.params.exchange = ALS_EXCHANGE_ALL;
   rdd_status st = open_model(&m, most, columns, err);
-  if (!st) st = open_ratings(&m, most, als_block_rows(rows[side]), columns, err);
-  if (!st) st = time_rows(&m, 1, 1, &before, err); /* what does not depend on rows; pages, too */
-  if (!st) st = time_rows(&m, 1, 1, &before, err);
-  if (!st) st = time_rows(&m, 1, 1, &again, err);
+  if (!st) st = open_ratings(&m, columns, err);
+  for (int i = 0; i < 5 && !st; i++) { /* what does not depend on rows; pages, at first */
+    st = time_rows(&m, 1, 1, &again, err);
+    before = fmin(before, again);
+  }
   if (st) goto done;
-  before = fmin(before, again);
-  if (has_gram) rates.gram = before * als_threads() / (double)columns;
-  for (int i = 0; i < ALS_RATE_POINTS && !st; i++)
+  if (has_gram) rates.gram = before / (double)columns;
+  for (int i = 0; i < ALS_RATE_POINTS && !st; i++) {
+    if (i > 0) rates.seconds[i] = 1.5 * rates.seconds[i - 1];
     st = measure(&m, (int64_t)1 << i, most, before, &rates.seconds[i], err);
+  }
   if (!st) *out = rates;
 done:
   close_made(&m);
