@@ -115,7 +115,9 @@ static rdd_status read_request(planning *p, rdd_err *err) {
 /* ---- Which layouts ---- */
 
 static als_plan plan_of(const planning *p, als_layout *l) {
-  l->partitions = job_input_partitions(p->input, p->count, l->ranks * l->threads);
+  int64_t asked = job_int(p->args, "num-partitions");
+  l->partitions = asked > 0 ? asked
+                            : job_input_partitions(p->input, p->count, l->ranks * l->threads);
   return als_plan_make(&p->problem, l);
 }
 
@@ -160,29 +162,39 @@ static void add_row(planning *p, als_layout l) {
 
 /* 1, 2, 4 ... nodes: at least 8, twice the plan's, and until the network takes longer than solving. */
 static void fill_table(planning *p) {
-  int64_t chosen = p->fits || p->ranks_given ? p->layout.ranks : 0;
+  int64_t chosen = p->layout.ranks;
   for (int64_t nodes = 1; nodes <= most_nodes(p); nodes *= 2) {
     als_layout l = on_nodes(p, nodes);
     bool first = p->n == 0 || p->row_layout[p->n - 1].ranks < chosen;
-    if (chosen && chosen < l.ranks && first) add_row(p, p->layout);
+    if (chosen < l.ranks && first) add_row(p, p->layout);
     add_row(p, l);
     const als_plan *last = &p->row[p->n - 1];
     if (nodes >= 8 && l.ranks >= 2 * chosen && last->wire >= last->solve) break;
   }
 }
 
-static void choose(planning *p) {
+static rdd_status does_not_fit(const planning *p, rdd_err *err) {
+  als_layout most = on_nodes(p, most_nodes(p));
+  als_plan plan = plan_of(p, &most);
+  return rdd_set(
+      err, RDD_EUSAGE,
+      "no number of nodes is enough: each has tables of %.4g GB, the first one a copy too, "
+      "and %.4g GB of memory; what helps is a smaller --rank, more --node-memory, or fewer "
+      "--ranks-per-node",
+      1e-9 * plan.shared, 1e-9 * p->node_memory);
+}
+
+/* The layout: what was asked for, or the fewest nodes that have the memory. */
+static rdd_status choose(planning *p, rdd_err *err) {
+  als_layout *l = &p->layout;
   if (p->ranks_given) {
-    if (p->layout.ranks_per_node > p->layout.ranks) p->layout.ranks_per_node = p->layout.ranks;
-    p->plan = plan_of(p, &p->layout);
-    p->fits = p->plan.first_node <= p->node_memory;
-  } else {
-    int64_t nodes = fewest_nodes(p);
-    p->fits = nodes > 0;
-    p->layout = on_nodes(p, p->fits ? nodes : most_nodes(p));
-    p->plan = plan_of(p, &p->layout);
+    if (l->ranks_per_node > l->ranks) l->ranks_per_node = l->ranks;
+    return RDD_OK;
   }
-  fill_table(p);
+  int64_t nodes = fewest_nodes(p);
+  if (nodes == 0) return does_not_fit(p, err);
+  *l = on_nodes(p, nodes);
+  return RDD_OK;
 }
 
 /* The first row of the table from which the network takes longer than solving; NULL: none. */
@@ -197,12 +209,6 @@ static const als_plan *network_bound(const planning *p) {
 static const char *const phase_name[ALS_PHASES] = {
     "ids, and ratings as they were read", "hand-off by user", "hand-off by item", "iterations"};
 
-static double flops(const planning *p) {
-  double k = p->problem.params.rank, rows = (double)(p->rows[0] + p->rows[1]);
-  return 2 * p->problem.ratings * k * (k + 1) + 4 * p->problem.ratings * k +
-         rows * (k * k * k / 3 + 2 * k * k);
-}
-
 static void print_table(const planning *p) {
   printf("%7s %7s %12s %12s %14s %14s %10s %10s %12s\n", "nodes", "ranks", "a rank,", "a node,",
          "first node,", "rows sent,", "solving,", "network,", "iteration,");
@@ -210,7 +216,7 @@ static void print_table(const planning *p) {
          "s", "s", "s");
   for (int i = 0; i < p->n; i++) {
     const als_plan *r = &p->row[i];
-    bool chosen = p->row_layout[i].ranks == p->layout.ranks && (p->fits || p->ranks_given);
+    bool chosen = p->row_layout[i].ranks == p->layout.ranks;
     printf("%7" PRId64 " %7" PRId64 " %12.4g %12.4g %14.4g %14.5g %10.3g %10.3g %12.3g%s\n",
            r->nodes, p->row_layout[i].ranks, 1e-6 * r->own, 1e-9 * r->node, 1e-9 * r->first_node,
            1e-6 * r->rows_bytes, r->solve, r->wire, r->iteration, chosen ? "  <" : "");
@@ -249,9 +255,9 @@ static void print_time(const planning *p) {
   const als_plan *plan = &p->plan;
   const als_params *params = &p->problem.params;
   double cores = (double)p->layout.ranks * p->layout.threads;
-  printf("an iteration: %.3g s; solving %.3g s, %.3g effective GFLOP/s of a core, %.3g GB/s of "
-         "factors gathered\n",
-         plan->iteration, plan->solve, 1e-9 * flops(p) / plan->solve / cores,
+  printf("an iteration: %.3g s; solving %.3g s, by %.3g GFLOP/s of a core, which gathers %.3g GB/s "
+         "of factors\n",
+         plan->iteration, plan->solve, 1e-9 * plan->flops / plan->solve / cores,
          1e-9 * 2 * p->problem.ratings * 4 * params->rank / plan->solve / cores);
   printf("all: %.3g s for %d iterations%s, and %.3g s for reading and hand-off\n",
          plan->begin + plan->iteration * params->max_iter, params->max_iter,
@@ -347,35 +353,23 @@ static rdd_status write_script(const char *path, const char *script, rdd_err *er
   return rdd_set(err, RDD_EIO, "cannot write %s", path);
 }
 
-static rdd_status does_not_fit(const planning *p, rdd_err *err) {
-  return rdd_set(
-      err, RDD_EUSAGE,
-      "no number of nodes is enough: each has tables of %.4g GB%s, and %.4g GB of memory; what "
-      "helps is a smaller --rank, more --node-memory, or fewer --ranks-per-node",
-      1e-9 * p->plan.shared, p->problem.checkpoints ? ", the first one a copy too" : "",
-      1e-9 * p->node_memory);
-}
-
 static rdd_status tell(const planning *p, rdd_err *err) {
   const char *path = job_string(p->args, "script");
   const als_params *params = &p->problem.params;
-  bool found = p->fits || p->ranks_given;
   if (!p->j->json) {
     printf("%s users x %s items, %s ratings; k = %d; %" PRId64 " rank%s x %d thread%s a node\n\n",
            job_count_text(p->rows[0]), job_count_text(p->rows[1]), job_count_text(p->count),
            params->rank, p->layout.ranks_per_node, p->layout.ranks_per_node == 1 ? "" : "s",
            p->layout.threads, p->layout.threads == 1 ? "" : "s");
     print_table(p);
-    printf("\n%s %" PRId64 " node%s, %" PRId64 " ranks:\n",
-           found ? p->ranks_given ? "as asked," : "the fewest that have the memory,"
-                 : "too little memory even on",
-           p->plan.nodes, p->plan.nodes == 1 ? "" : "s", p->layout.ranks);
+    printf("\n%s, %" PRId64 " node%s, %" PRId64 " rank%s:\n",
+           p->ranks_given ? "as asked" : "the fewest that have the memory", p->plan.nodes,
+           p->plan.nodes == 1 ? "" : "s", p->layout.ranks, p->layout.ranks == 1 ? "" : "s");
     print_memory(p);
     print_traffic(p);
     print_time(p);
     print_assumptions(p);
   }
-  if (!found) return does_not_fit(p, err);
   if (!p->fits)
     job_warn("%" PRId64 " ranks need %.4g GB on the first node, which has %.4g GB", p->layout.ranks,
              1e-9 * p->plan.first_node, 1e-9 * p->node_memory);
@@ -400,14 +394,39 @@ static void use_cores(int threads) {
 #endif
 }
 
-/* What a process takes before it has ratings: what this one had at first, and all the code that it has run. */
+/* What a process takes before it has ratings. */
 static void weigh_process(planning *p, const job_memory_use *first) {
-  job_memory_use now = job_memory_now();
   p->mpi_assumed = !gang_under_launcher();
   p->problem.own_bytes = (double)(first->anonymous + first->shared) +
                          (p->mpi_assumed ? mpi_own : 0);
-  p->problem.code_bytes = (double)now.files + (p->mpi_assumed ? mpi_code : 0);
+  p->problem.code_bytes = (double)first->files + (p->mpi_assumed ? mpi_code : 0);
   p->problem.peer_bytes = mpi_peer;
+}
+
+/* Rank 0's part, when the numbers of ratings are known. */
+static rdd_status make_plan(planning *p, const job_memory_use *first, rdd_err *err) {
+  int64_t planned = p->layout.ranks_per_node * p->layout.threads;
+  weigh_process(p, first);
+  rdd_status st = choose(p, err);
+  if (st) return st;
+  use_cores(planned < p->cores ? (int)planned : p->cores);
+  st = job_plan_measure(p, err);
+  use_cores(p->j->threads);
+  if (st) return st;
+  job_memory_use now = job_memory_now(); /* with all the code that a fit runs */
+  p->problem.code_bytes += (double)(now.files - first->files);
+  p->plan = plan_of(p, &p->layout);
+  p->fits = p->plan.first_node <= p->node_memory;
+  fill_table(p);
+  return tell(p, err);
+}
+
+static void warn_of_rank(const planning *p) {
+  static const char *const name[2] = {"users", "items"};
+  for (int side = 0; side < 2; side++)
+    if (p->problem.params.rank > p->rows[side])
+      job_warn("--rank %d is more than the %" PRId64 " %s: further factors say nothing new",
+               p->problem.params.rank, p->rows[side], name[side]);
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
@@ -424,15 +443,8 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   }
   if (!st) st = job_plan_read(&p, err);
   if (st) goto done;
-  if (j->comm->rank == 0) {
-    int64_t planned = p.layout.ranks_per_node * p.layout.threads;
-    use_cores(planned < p.cores ? (int)planned : p.cores);
-    st = job_plan_measure(&p, err);
-    weigh_process(&p, &first);
-    use_cores(j->threads);
-    if (!st) choose(&p);
-    if (!st) st = tell(&p, err);
-  }
+  warn_of_rank(&p);
+  if (j->comm->rank == 0) st = make_plan(&p, &first, err);
   st = rdd_agree(j->comm, st, err);
 done:
   for (int side = 0; side < 2; side++) als_degrees_reset(&p.problem.side[side]);

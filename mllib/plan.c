@@ -61,7 +61,7 @@ static double share_out(als_degrees *d, const double *weight, double scale, doub
 
 rdd_status als_degrees_model(als_degrees *out, int side, int64_t rows, int64_t other_rows,
                              double ratings, rdd_err *err) {
-  enum { STRATA = 1 << 16, STEPS = 200 };
+  enum { STRATA = 1 << 13, STEPS = 200 };
   double n = (double)rows, exponent = side == ALS_USERS ? 0.8 : 1.0;
   double shift = 1 + n / (side == ALS_USERS ? 100 : 200), most = (double)other_rows;
   double least = ratings >= n ? 1 : 0, low = 0, high = 1;
@@ -316,6 +316,25 @@ static double solve_seconds(const shape *s, int side) {
   return sum / (s->ranks * s->l->threads);
 }
 
+/* Of a row with so many ratings, as solver_impl.h has it; with few ratings the small way. */
+static double row_flops(const shape *s, double c) {
+  const als_params *params = &s->p->params;
+  double k = s->k, dense = has_gram(s) ? 2 * k * k : 0;
+  if (params->solver == ALS_CG) return (params->cg_steps + 1) * (4 * c * k + dense);
+  if (params->solver == ALS_SUBSPACE) return 2 * c * k * (1 + fmin(params->block, k)) + dense;
+  if (params->loss.mode == ALS_EXPLICIT && c < 7 * k / 8)
+    return c * c * k + c * c * c / 3 + 4 * c * k;
+  return c * k * (k + 1) + k * k * k / 3 + 4 * c * k;
+}
+
+static double flops(const shape *s) {
+  double sum = has_gram(s) ? s->k * (s->k + 1) * (rows_of(s, 0) + rows_of(s, 1)) : 0;
+  for (int side = 0; side < 2; side++)
+    for (int64_t i = 0; i < s->p->side[side].n; i++)
+      sum += s->p->side[side].of[i].rows * row_flops(s, s->p->side[side].of[i].ratings);
+  return sum;
+}
+
 static void plan_seconds(const shape *s, als_plan *plan) {
   const als_plan_problem *p = s->p;
   double speed = s->nodes * p->bandwidth;
@@ -328,6 +347,7 @@ static void plan_seconds(const shape *s, als_plan *plan) {
     /* the last group has nothing to hide behind */
     plan->iteration += gram + fmax(solve, rows) + fmin(solve, rows) / n;
   }
+  plan->flops = flops(s);
   if (s->nodes == 1) plan->wire = 0;
   plan->begin = p->reading * p->ratings / (s->ranks * s->l->threads) + p->hand_off * s->share +
                 plan->hand_off_bytes / speed;

@@ -33,7 +33,7 @@ RDD_MUST_CHECK rdd_status als_degrees_count(als_degrees *out, int64_t *count, in
 
 /* Those that `als generate` makes: row number i of the most active has ratings in proportion to
  * (i + 1 + rows / 100)^-0.8 if it is a user, (i + 1 + rows / 200)^-1 if an item, no more than the other
- * side has rows. Rows are taken together in at most 2^16 groups.
+ * side has rows. Rows are taken together in at most 2^13 groups.
  *   ratings  [in]  over all rows, at most rows x other_rows */
 RDD_MUST_CHECK rdd_status als_degrees_model(als_degrees *out, int side, int64_t rows,
                                             int64_t other_rows, double ratings, rdd_err *err);
@@ -106,6 +106,7 @@ typedef struct als_plan {
   double rows_bytes;      /* what is sent of both sides, an iteration */
   double gram_bytes;      /* of Gram matrices, an iteration */
   double hand_off_bytes;  /* of ratings, once */
+  double flops;           /* of an iteration, as the solver makes them */
   /* seconds */
   double solve, wire; /* an iteration: solving alone, and the network alone */
   double iteration;   /* both, one hidden behind the other */

@@ -10,6 +10,7 @@ cli_tests = \
   %D%/cli_modes.sh \
   %D%/cli_movielens.sh \
   %D%/cli_pipeline.sh \
+  %D%/cli_plan.sh \
   %D%/cli_recommend.sh \
   %D%/cli_quality.sh \
   %D%/cli_resume.sh \
@@ -36,6 +37,6 @@ EXTRA_PROGRAMS += %D%/model_sum
 CLEANFILES += $(EXTRA_PROGRAMS)
 
 %D%/cli_bad.log %D%/cli_evaluate.log %D%/cli_exchange.log %D%/cli_fold_in.log %D%/cli_formats.log %D%/cli_golden.log %D%/cli_modes.log %D%/cli_movielens.log %D%/cli_quality.log \
-%D%/cli_pipeline.log %D%/cli_recommend.log %D%/cli_resume.log %D%/cli_same_bits.log %D%/cli_signals.log %D%/cli_split.log %D%/cli_tune.log: als$(EXEEXT) $(cli_helpers)
+%D%/cli_pipeline.log %D%/cli_plan.log %D%/cli_recommend.log %D%/cli_resume.log %D%/cli_same_bits.log %D%/cli_signals.log %D%/cli_split.log %D%/cli_tune.log: als$(EXEEXT) $(cli_helpers)
 %D%/cli_map.log: als$(EXEEXT) jobs/maps/maps.so$(EXEEXT)
 check-programs: $(cli_helpers)
