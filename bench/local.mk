@@ -7,7 +7,7 @@ bench_peak_LDADD = $(BLAS_LIBS)
 EXTRA_PROGRAMS += bench/exchange
 bench_exchange_SOURCES = %D%/exchange.c
 bench_exchange_LDADD = $(RDD_LIBS)
-EXTRA_DIST += %D%/README.md %D%/train.sh %D%/checkpoint.sh %D%/recommend.sh %D%/recovery.sh %D%/exchange.sh %D%/nodes.sh
+EXTRA_DIST += %D%/README.md %D%/train.sh %D%/checkpoint.sh %D%/recommend.sh %D%/recovery.sh %D%/exchange.sh %D%/nodes.sh %D%/plan.sh
 CLEANFILES += bench/peak bench/exchange
 
 .PHONY: bench
@@ -58,3 +58,7 @@ EXTRA_DIST += %D%/peers.sh %D%/peers/fit.py %D%/peers/prepare.py %D%/peers/probl
 .PHONY: bench-peers
 bench-peers: als
 	BUILD=$(abs_top_builddir) $(srcdir)/bench/peers.sh
+
+.PHONY: bench-plan
+bench-plan: als
+	BUILD=$(abs_top_builddir) $(srcdir)/bench/plan.sh
