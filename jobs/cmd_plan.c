@@ -209,46 +209,55 @@ static const als_plan *network_bound(const planning *p) {
 static const char *const phase_name[ALS_PHASES] = {
     "ids, and ratings as they were read", "hand-off by user", "hand-off by item", "iterations"};
 
+/* Bytes in a unit that suits them. */
+static const char *size_text(double bytes, char text[24]) {
+  static const char *const unit[] = {"kB", "MB", "GB", "TB", "PB"};
+  int u = 0;
+  for (bytes *= 1e-3; bytes >= 1000 && u < 4; u++) bytes *= 1e-3;
+  snprintf(text, 24, "%.4g %s", bytes, unit[u]);
+  return text;
+}
+
 static void print_table(const planning *p) {
-  printf("%7s %7s %12s %12s %14s %14s %10s %10s %12s\n", "nodes", "ranks", "a rank,", "a node,",
-         "first node,", "rows sent,", "solving,", "network,", "iteration,");
-  printf("%7s %7s %12s %12s %14s %14s %10s %10s %12s\n", "", "", "own MB", "GB", "GB", "MB/iter",
-         "s", "s", "s");
+  printf("%6s %6s %12s %10s %11s %13s %10s %10s %10s\n", "nodes", "ranks", "a rank's own", "a node",
+         "first node", "rows sent", "solving", "network", "iteration");
   for (int i = 0; i < p->n; i++) {
     const als_plan *r = &p->row[i];
     bool chosen = p->row_layout[i].ranks == p->layout.ranks;
-    printf("%7" PRId64 " %7" PRId64 " %12.4g %12.4g %14.4g %14.5g %10.3g %10.3g %12.3g%s\n",
-           r->nodes, p->row_layout[i].ranks, 1e-6 * r->own, 1e-9 * r->node, 1e-9 * r->first_node,
-           1e-6 * r->rows_bytes, r->solve, r->wire, r->iteration, chosen ? "  <" : "");
+    char own[24], node[24], first[24], sent[24];
+    printf("%6" PRId64 " %6" PRId64 " %12s %10s %11s %13s %8.3g s %8.3g s %8.3g s%s\n", r->nodes,
+           p->row_layout[i].ranks, size_text(r->own, own), size_text(r->node, node),
+           size_text(r->first_node, first), size_text(r->rows_bytes, sent), r->solve, r->wire,
+           r->iteration, chosen ? "  <" : "");
   }
 }
 
 static void print_memory(const planning *p) {
   const als_plan *plan = &p->plan;
-  printf("memory of a rank: %.4g MB of its own, most of it in: %s; as the kernel counts it (VmHWM) "
-         "%.4g MB\n",
-         1e-6 * plan->own, phase_name[plan->peak], 1e-6 * plan->seen);
-  printf(
-      "memory of a node: %.4g GB, of which %.4g GB are tables of ids and factors that its ranks "
-      "share;\n"
-      "  the first node has a checkpoint's copy of the factors beside them: %.4g GB of %.4g GB\n",
-      1e-9 * plan->node, 1e-9 * plan->shared, 1e-9 * plan->first_node, 1e-9 * p->node_memory);
+  char a[24], b[24], c[24], d[24];
+  printf("memory of a rank: %s of its own, most in phase: %s; as the kernel counts it (VmHWM) %s\n",
+         size_text(plan->own, a), phase_name[plan->peak], size_text(plan->seen, b));
+  printf("memory of a node: %s, of which %s are tables of ids and factors that its ranks share;\n"
+         "  the first node has a checkpoint's copy of the factors beside them: %s of %s\n",
+         size_text(plan->node, a), size_text(plan->shared, b), size_text(plan->first_node, c),
+         size_text(p->node_memory, d));
 }
 
 static void print_traffic(const planning *p) {
   static const char *const name[2] = {"users", "items"};
   const als_plan *plan = &p->plan;
+  char need[24], all[24];
   if (plan->nodes == 1) {
     printf("between nodes: nothing, on one node\n");
     return;
   }
   for (int side = 0; side < 2; side++)
-    printf(
-        "between nodes, new factors of %s: %.5g MB to where they are needed, %.5g MB to all; %s\n",
-        name[side], 1e-6 * plan->need[side], 1e-6 * plan->all[side],
-        plan->need_only[side] ? "where they are needed" : "all");
+    printf("new factors of %s, an iteration: %s to where they are needed, %s to all; %s it is\n",
+           name[side], size_text(plan->need[side], need), size_text(plan->all[side], all),
+           plan->need_only[side] ? "where they are needed" : "all");
   if (plan->gram_bytes > 0)
-    printf("between nodes, Gram matrices: %.4g MB\n", 1e-6 * plan->gram_bytes);
+    printf("Gram matrices, an iteration: %s\n", size_text(plan->gram_bytes, need));
+  printf("ratings, once, while they are handed over: %s\n", size_text(plan->hand_off_bytes, need));
 }
 
 static void print_time(const planning *p) {

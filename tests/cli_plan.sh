@@ -66,7 +66,7 @@ case ${CFLAGS:-} in *fsanitize*) limit=unlimited ;; *) limit=8000000 ;; esac
 run_small() { (ulimit -v $limit && exec "$als" "$@") >"$stdout" 2>"$stderr"; status=$?; }
 run_small plan $cluster --node-memory 500G --network 200Gbit --script job.sbatch --bias
 check "a plan for 50 billion ratings, by far less memory" succeeds
-check "with a table, and what it is of" eval 'prints "^ +nodes +ranks" && prints "own MB" && prints "  <$" &&
+check "with a table, and what it is of" eval 'prints "^ +nodes +ranks" && prints "a rank.s own" && prints "  <$" &&
   prints "the fewest that have the memory, [0-9]+ nodes" && prints "^assumed:"'
 check "the script asks for these nodes" eval \
   'grep -qx "#SBATCH --nodes=$(sed -n "s/^the fewest that have the memory, \([0-9]*\) nodes.*/\1/p" "$stdout")" job.sbatch'
