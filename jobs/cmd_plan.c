@@ -160,7 +160,17 @@ static void add_row(planning *p, als_layout l) {
   p->row_layout[p->n++] = l;
 }
 
-/* 1, 2, 4 ... nodes: at least 8, twice the plan's, and until the network takes longer than solving. */
+/* From a row of the table on more nodes hardly pay: the network takes longer than solving, or twice the nodes
+ * are less than 1.2 times as fast. */
+static bool stops_paying(const planning *p, int row) {
+  const als_plan *now = &p->row[row];
+  if (row == 0) return false;
+  const als_plan *before = now - 1;
+  double more = (double)now->nodes / (double)before->nodes;
+  return now->wire >= now->solve || before->iteration < 0.6 * more * now->iteration;
+}
+
+/* 1, 2, 4 ... nodes: at least 8, twice the plan's, and until they do not pay. */
 static void fill_table(planning *p) {
   int64_t chosen = p->layout.ranks;
   for (int64_t nodes = 1; nodes <= most_nodes(p); nodes *= 2) {
@@ -168,8 +178,7 @@ static void fill_table(planning *p) {
     bool first = p->n == 0 || p->row_layout[p->n - 1].ranks < chosen;
     if (chosen < l.ranks && first) add_row(p, p->layout);
     add_row(p, l);
-    const als_plan *last = &p->row[p->n - 1];
-    if (nodes >= 8 && l.ranks >= 2 * chosen && last->wire >= last->solve) break;
+    if (nodes >= 8 && l.ranks >= 2 * chosen && stops_paying(p, p->n - 1)) break;
   }
 }
 
@@ -197,10 +206,10 @@ static rdd_status choose(planning *p, rdd_err *err) {
   return RDD_OK;
 }
 
-/* The first row of the table from which the network takes longer than solving; NULL: none. */
-static const als_plan *network_bound(const planning *p) {
+/* The first row of the table that does not pay; NULL: all do. */
+static const als_plan *last_worth(const planning *p) {
   for (int i = 0; i < p->n; i++)
-    if (p->row[i].wire >= p->row[i].solve && p->row[i].wire > 0) return &p->row[i];
+    if (stops_paying(p, i)) return &p->row[i];
   return NULL;
 }
 
@@ -274,11 +283,11 @@ static void print_time(const planning *p) {
 }
 
 static void print_assumptions(const planning *p) {
-  const als_plan *bound = network_bound(p);
+  const als_plan *bound = last_worth(p);
   if (bound)
-    printf("more nodes stop paying at about %" PRId64
-           ": there the network takes as long as solving\n",
-           bound->nodes);
+    printf("more nodes stop paying at about %" PRId64 ": %s\n", bound->nodes,
+           bound->wire >= bound->solve ? "the network takes as long as solving"
+                                       : "a block of rows, or a long row, is one rank's");
   printf("assumed:\n");
   if (p->ratings)
     printf("  ratings are spread over the nodes as at random; %s\n",
@@ -289,7 +298,7 @@ static void print_assumptions(const planning *p) {
            "ids\n");
   printf("  nodes have cores like the %d here, measured just now, a network of %.4g Gbit/s each "
          "way, and\n"
-         "    %.2g us for a message; every rank has an even share\n",
+         "    %.2g us for a message\n",
          p->cores, 8e-9 * p->problem.bandwidth, 1e6 * p->problem.message);
   if (p->mpi_assumed)
     printf("  MPI takes %.3g MB of a rank and %.2g MB for each other on its node, as Open MPI 4.1 "
@@ -327,7 +336,7 @@ static job_json *row_json(const planning *p, int i) {
 
 static rdd_status report_json(const planning *p, const char *script, rdd_err *err) {
   job_json *json = p->j->result, *row[PLAN_ROWS] = {NULL};
-  const als_plan *bound = network_bound(p);
+  const als_plan *bound = last_worth(p);
   rdd_status st = RDD_OK;
   for (int i = 0; i < p->n && !st; i++)
     if (!(row[i] = row_json(p, i))) st = rdd_set(err, RDD_ENOMEM, "out of memory for the report");
@@ -342,7 +351,7 @@ static rdd_status report_json(const planning *p, const char *script, rdd_err *er
   job_json_int(json, "ranks", p->layout.ranks);
   job_json_int(json, "ranks_per_node", p->layout.ranks_per_node);
   job_json_int(json, "threads_per_rank", p->layout.threads);
-  if (bound) job_json_int(json, "network_bound_nodes", bound->nodes);
+  if (bound) job_json_int(json, "stops_paying_nodes", bound->nodes);
   job_json_objects(json, "layouts", (const job_json *const *)row, p->n);
   if (script) job_json_string(json, "script", script);
 done:

@@ -99,13 +99,16 @@ void als_degrees_reset(als_degrees *d) {
   *d = (als_degrees){0};
 }
 
-/* The part of a side's rows of which at least one rating is in a share of all ratings. */
+/* Rows of a side of which at least one rating is in a share of all ratings. What is not drawn is a whole number,
+ * so that 2.3 on the mean are 2, and 3 for three in ten. */
 static double touched(const als_degrees *d, double share) {
   double sum = 0;
   if (share >= 1) return (double)d->rows;
   for (int64_t i = 0; i < d->n; i++) {
-    double c = d->of[i].ratings;
-    sum += d->of[i].rows * -expm1(d->drawn ? -c * share : c * log1p(-share));
+    double c = d->of[i].ratings, whole = floor(c);
+    double none = d->drawn ? exp(-c * share)
+                           : exp(whole * log1p(-share)) * (1 - (c - whole) * share);
+    sum += d->of[i].rows * (1 - none);
   }
   return sum;
 }
@@ -116,7 +119,8 @@ typedef struct shape {
   const als_plan_problem *p;
   const als_layout *l;
   double ranks, nodes, k, w, real; /* unknowns, padded; bytes of a real */
-  double share;                    /* ratings of a rank's rows */
+  double share;                    /* ratings of a rank */
+  double longest[2];               /* ratings of the longest row of each side */
   double part, held;               /* rows of a partition; those of a rank's partitions */
 } shape;
 
@@ -128,11 +132,30 @@ static shape shape_of(const als_plan_problem *p, const als_layout *l) {
   s.share = p->ratings / s.ranks;
   s.part = p->ratings / (double)l->partitions;
   s.held = fmin(p->ratings, s.part * ceil((double)l->partitions / s.ranks));
+  for (int side = 0; side < 2; side++)
+    for (int64_t i = 0; i < p->side[side].n; i++)
+      s.longest[side] = fmax(s.longest[side], p->side[side].of[i].ratings);
   return s;
 }
 
 static double rows_of(const shape *s, int side) {
   return (double)s->p->side[side].rows;
+}
+
+static double blocks_of(const shape *s, int side) {
+  return (double)als_block_count(s->p->side[side].rows);
+}
+
+/* Blocks of the rank that has most: whole ones are dealt out, so one more than its share, or one alone where
+ * ranks are more than blocks. */
+static double own_blocks(const shape *s, int side) {
+  return s->ranks == 1 ? blocks_of(s, side) : floor(blocks_of(s, side) / s->ranks) + 1;
+}
+
+/* Ratings of its rows, which may be one long row. */
+static double own_ratings(const shape *s, int side) {
+  double share = s->p->ratings * own_blocks(s, side) / blocks_of(s, side);
+  return fmax(share, fmin(s->longest[side], s->p->ratings));
 }
 
 /* A hash map of so many ids: a power of two of slots, of which at most two thirds are used. */
@@ -171,7 +194,7 @@ static double ids_phase(const shape *s) {
 
 /* Of a round: which rank each rating goes to, what is sent, what comes. */
 static double round_bytes(const shape *s) {
-  return s->ranks > 1 ? (4 + 2 * DENSE) * fmin(ROUND, fmax(s->held, s->share)) : 0;
+  return s->ranks > 1 ? (4 + 2 * DENSE) * fmin(ROUND, s->held) : 0;
 }
 
 static double starts(const shape *s) {
@@ -181,23 +204,25 @@ static double starts(const shape *s) {
 /* Dense columns are given back from their end while rows fill up: all of those, where any rating can come
  * at any time. */
 static double by_user_phase(const shape *s) {
-  double dense = DENSE * s->held, side = ENTRY * s->share;
+  double dense = DENSE * s->held, side = ENTRY * own_ratings(s, ALS_USERS);
   return (s->p->by_user ? fmax(dense, side) : dense + side) + starts(s) / 2 + round_bytes(s);
 }
 
+static double both_sides(const shape *s) {
+  return ENTRY * (own_ratings(s, ALS_USERS) + own_ratings(s, ALS_ITEMS)) + starts(s);
+}
+
 static double by_item_phase(const shape *s) {
-  double drawn = DENSE * fmin(ROUND, s->share);
-  return 2 * ENTRY * s->share + starts(s) + round_bytes(s) + drawn;
+  double drawn = DENSE * fmin(ROUND, own_ratings(s, ALS_USERS));
+  return both_sides(s) + round_bytes(s) + drawn;
 }
 
 /* Scratch of one thread: matrices, panels, and the parts of long rows; with CG a panel alone. */
 static double solver_bytes(const shape *s) {
   enum { GROUP_BYTES = 3 << 18, PARTS_BYTES = 1 << 24, PART_RATINGS = 8192, CG_BYTES = 1 << 19 };
   const als_params *params = &s->p->params;
-  double matrix = s->w * s->w * s->real, line = s->w * s->real, longest = 0;
-  for (int side = 0; side < 2; side++)
-    for (int64_t i = 0; i < s->p->side[side].n; i++)
-      longest = fmax(longest, s->p->side[side].of[i].ratings);
+  double matrix = s->w * s->w * s->real, line = s->w * s->real;
+  double longest = fmax(s->longest[0], s->longest[1]);
   if (params->solver == ALS_CG) return CG_BYTES + (ALS_PANEL_ROWS * 4 + 40 * s->real) * s->w;
   if (params->solver == ALS_SUBSPACE) return 8 * longest + ALS_PANEL_ROWS * line + matrix;
   double dual = params->loss.mode == ALS_EXPLICIT ? fmin(s->w, ALS_DUAL_ROWS) : 0;
@@ -251,7 +276,7 @@ static double exchange_buffers(const shape *s, const als_plan *plan) {
 }
 
 static double iterations_phase(const shape *s, const als_plan *plan) {
-  return 2 * ENTRY * s->share + starts(s) + s->l->threads * solver_bytes(s) + gram_scratch(s) +
+  return both_sides(s) + s->l->threads * solver_bytes(s) + gram_scratch(s) +
          exchange_buffers(s, plan);
 }
 
@@ -308,12 +333,17 @@ static void plan_bytes(const shape *s, als_plan *plan) {
 
 /* ---- Seconds ---- */
 
+/* Of the rank that takes longest. Its threads take a block at a time; parts of a very long row are shared. */
 static double solve_seconds(const shape *s, int side) {
+  enum { PART_RATINGS = 8192 };
   const als_degrees *d = &s->p->side[side];
-  double sum = has_gram(s) ? s->p->rates[side].gram * rows_of(s, !side) : 0;
-  for (int64_t i = 0; i < d->n; i++)
-    sum += d->of[i].rows * als_rates_row(&s->p->rates[side], d->of[i].ratings);
-  return sum / (s->ranks * s->l->threads);
+  const als_rates *rates = &s->p->rates[side];
+  double sum = 0, threads = s->l->threads, longest = als_rates_row(rates, s->longest[side]);
+  for (int64_t i = 0; i < d->n; i++) sum += d->of[i].rows * als_rates_row(rates, d->of[i].ratings);
+  double block = sum / blocks_of(s, side);
+  if (s->longest[side] > 2 * PART_RATINGS) longest /= threads;
+  double gram = has_gram(s) ? rates->gram * rows_of(s, !side) / (s->ranks * threads) : 0;
+  return gram + fmax(block * ceil(own_blocks(s, side) / threads), longest);
 }
 
 /* Of a row with so many ratings, as solver_impl.h has it; with few ratings the small way. */

@@ -113,7 +113,8 @@ typedef struct als_plan {
   double begin;       /* reading and hand-off */
 } als_plan;
 
-/* Ratings are taken to come in no order but that of `by_user`, and every rank to have its share. */
+/* Ratings are taken to come in no order but that of `by_user`. What is told of a rank is of the one that has
+ * most: blocks of rows are dealt out whole, and a row stays on one rank. */
 als_plan als_plan_make(const als_plan_problem *problem, const als_layout *layout);
 
 #endif

@@ -15,6 +15,7 @@ check_PROGRAMS += \
   %D%/mllib_modes_threads.unit \
   %D%/mllib_nnls.unit \
   %D%/mllib_normal.unit \
+  %D%/mllib_plan.unit \
   %D%/mllib_spark.unit \
   %D%/mllib_spark_suite.unit \
   %D%/mllib_topn.unit
@@ -65,6 +66,9 @@ check_PROGRAMS += \
 
 %C%_mllib_normal_unit_SOURCES = %D%/mllib_normal.c $(mllib_fixtures) $(mllib_oracle)
 %C%_mllib_normal_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_plan_unit_SOURCES = %D%/mllib_plan.c $(mllib_fixtures)
+%C%_mllib_plan_unit_LDADD = $(MLLIB_TEST_LIBS)
 
 %C%_mllib_spark_unit_SOURCES = %D%/mllib_spark.c %D%/spark_golden.h $(mllib_fixtures)
 %C%_mllib_spark_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
