@@ -180,6 +180,7 @@ static void fill_table(planning *p) {
     add_row(p, l);
     if (nodes >= 8 && l.ranks >= 2 * chosen && stops_paying(p, p->n - 1)) break;
   }
+  if (p->row_layout[p->n - 1].ranks < chosen) add_row(p, p->layout);
 }
 
 static rdd_status does_not_fit(const planning *p, rdd_err *err) {
