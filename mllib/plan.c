@@ -219,11 +219,20 @@ static double by_item_phase(const shape *s) {
 
 /* Scratch of one thread: matrices, panels, and the parts of long rows; with CG a panel alone. */
 static double solver_bytes(const shape *s) {
-  enum { GROUP_BYTES = 3 << 18, PARTS_BYTES = 1 << 24, PART_RATINGS = 8192, CG_BYTES = 1 << 19 };
+  enum {
+    GROUP_BYTES = 3 << 18,
+    PARTS_BYTES = 1 << 24,
+    PART_RATINGS = 8192,
+    KEPT_BYTES = 1 << 23,
+    CG_GROUP = 1 << 19
+  };
   const als_params *params = &s->p->params;
   double matrix = s->w * s->w * s->real, line = s->w * s->real;
   double longest = fmax(s->longest[0], s->longest[1]);
-  if (params->solver == ALS_CG) return CG_BYTES + (ALS_PANEL_ROWS * 4 + 40 * s->real) * s->w;
+  if (params->solver == ALS_CG) {
+    double floats = 4 * s->w, kept = fmin(KEPT_BYTES, fmax(CG_GROUP, longest * floats));
+    return kept / floats * (floats + s->real) + 40 * s->real * s->w;
+  }
   if (params->solver == ALS_SUBSPACE) return 8 * longest + ALS_PANEL_ROWS * line + matrix;
   double dual = params->loss.mode == ALS_EXPLICIT ? fmin(s->w, ALS_DUAL_ROWS) : 0;
   double parts = floor(longest / PART_RATINGS);
