@@ -469,44 +469,42 @@ static rdd_status make_world(world *w, rdd **out, rdd_err *err) {
   return st ? st : rdd_source(out, "generate", w->partitions, &schema, generate, w, err);
 }
 
-static rdd_status finish(job *j, job_table_file *file, const char *path, double started,
+typedef struct made {
+  job *j;
+  const char *path;
+  double started;
+} made;
+
+static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *counters,
                          rdd_err *err) {
+  const made *m = arg;
+  job_json *json = m->j->result;
+  (void)counters;
   int64_t users = job_table_file_distinct(file, 0), items = job_table_file_distinct(file, 1);
   int64_t rows = job_table_file_rows(file);
   rdd_status st = job_save_counts(file, err);
   if (st) return st;
-  double seconds = job_now() - started;
-  job_json_int(j->result, "users", users);
-  job_json_int(j->result, "items", items);
-  job_json_int(j->result, "ratings", rows);
-  job_json_real(j->result, "seconds", seconds);
-  job_json_string(j->result, "out", path);
-  job_say("%s: %s ratings of %s items by %s users in %s", path, job_count_text(rows),
+  double seconds = job_now() - m->started;
+  job_json_int(json, "users", users);
+  job_json_int(json, "items", items);
+  job_json_int(json, "ratings", rows);
+  job_json_real(json, "seconds", seconds);
+  job_json_string(json, "out", m->path);
+  job_say("%s: %s ratings of %s items by %s users in %s", m->path, job_count_text(rows),
           job_count_text(items), job_count_text(users), job_seconds_text(seconds));
   return RDD_OK;
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  double started = job_now();
-  const char *path = job_string(args, "output");
+  made m = {.j = j, .path = job_string(args, "output"), .started = job_now()};
   world w = {0};
   rdd *ratings = NULL;
-  job_table_file *file = NULL;
   rdd_status st = read_settings(args, &w.set, err);
-  if (!st && j->comm->rank == 0) st = job_output_check(path, ".h5|.hdf5|.csv|.tsv", err);
+  if (!st && j->comm->rank == 0) st = job_output_check(m.path, ".h5|.hdf5|.csv|.tsv", err);
   st = rdd_agree(j->comm, st, err);
-  if (st) goto done;
-  st = rdd_agree(j->comm, make_world(&w, &ratings, err), err);
-  if (st) goto done;
-  st = job_save(j, ratings, "generating", path, &job_ratings_spec, &file, NULL, err);
-  if (st) goto done;
-  if (j->comm->rank == 0) st = finish(j, file, path, started, err);
-  st = rdd_agree(j->comm, st, err);
-  if (st) goto done;
-  st = job_save_commit(j, file, err);
-  file = NULL;
-done:
-  job_table_file_abandon(file);
+  if (!st) st = rdd_agree(j->comm, make_world(&w, &ratings, err), err);
+  if (!st)
+    st = job_save(j, ratings, "generating", m.path, &job_ratings_spec, NULL, finish, &m, err);
   rdd_release(ratings);
   world_reset(&w);
   return st;

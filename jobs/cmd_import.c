@@ -15,15 +15,23 @@ static const job_option options[] = {
     {0},
 };
 
-/* Rank 0 alone knows the counts. */
-static rdd_status finish(job *j, const job_input *input, job_table_file *file, const char *path,
-                         const rdd_counters *counters, double started, rdd_err *err) {
+typedef struct import {
+  job *j;
+  job_input *input;
+  const char *path;
+  double started;
+} import;
+
+static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *counters,
+                         rdd_err *err) {
+  const import *im = arg;
+  job *j = im->j;
   int64_t bad = counters->value[JOB_COUNT_BAD];
   int64_t users = job_table_file_distinct(file, 0), items = job_table_file_distinct(file, 1);
   int64_t rows = job_table_file_rows(file), dropped = counters->value[JOB_COUNT_ROWS] - rows;
   if (!rows)
     return rdd_set(err, RDD_EDATA, dropped ? "%s: --map leaves no ratings" : "%s: no ratings",
-                   job_input_describe(input));
+                   job_input_describe(im->input));
   rdd_status st = job_save_counts(file, err);
   if (!st) st = job_table_file_attribute(file, "bad_records", bad, err);
   if (st) return st;
@@ -32,11 +40,11 @@ static rdd_status finish(job *j, const job_input *input, job_table_file *file, c
   job_json_int(j->result, "ratings", rows);
   job_json_int(j->result, "dropped", dropped);
   job_json_int(j->result, "bad_records", bad);
-  job_json_real(j->result, "seconds", job_now() - started);
-  job_json_string(j->result, "out", path);
-  job_say("%s: %s ratings of %s items by %s users in %s", job_input_describe(input),
+  job_json_real(j->result, "seconds", job_now() - im->started);
+  job_json_string(j->result, "out", im->path);
+  job_say("%s: %s ratings of %s items by %s users in %s", job_input_describe(im->input),
           job_count_text(rows), job_count_text(items), job_count_text(users),
-          job_seconds_text(job_now() - started));
+          job_seconds_text(job_now() - im->started));
   if (dropped) job_say("--map dropped %s ratings", job_count_text(dropped));
   if (bad)
     job_warn("skipped %s malformed records; the first: %s", job_count_text(bad), counters->note);
@@ -44,39 +52,27 @@ static rdd_status finish(job *j, const job_input *input, job_table_file *file, c
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  double started = job_now();
-  job_input *input = NULL;
+import im = {.j = j, .path = job_string(args, "output"), .started = job_now() };
   job_maps *maps = NULL;
   rdd *ratings = NULL;
-  job_table_file *file = NULL;
-  rdd_counters counters = {0};
   int n = 0;
-  const char *path = job_string(args, "output");
   const char *const *specs = job_strings(args, "map", &n);
   rdd_status st = RDD_OK;
-  if (j->comm->rank == 0) st = job_output_check(path, ".h5|.hdf5|.csv|.tsv", err);
+  if (j->comm->rank == 0) st = job_output_check(im.path, ".h5|.hdf5|.csv|.tsv", err);
   if (!st) st = job_maps_open(&maps, specs, n, err);
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;
   job_input_opts opts = job_input_options(j, args, false);
-  st = job_input_open(j->comm, job_positional(args), job_positionals(args), &opts, &input, err);
+  st = job_input_open(j->comm, job_positional(args), job_positionals(args), &opts, &im.input, err);
   if (st) goto done;
-  st = rdd_agree(j->comm, job_maps_apply(maps, job_input_rdd(input), &ratings, err), err);
+  st = rdd_agree(j->comm, job_maps_apply(maps, job_input_rdd(im.input), &ratings, err), err);
   if (st) goto done;
   j->task_time_limit = job_real(args, "task-time-limit");
-  st = job_save(j, ratings, "importing", path, &job_ratings_spec, &file, &counters, err);
-  if (!st) st = job_input_check(input, &counters, err);
-  if (st) goto done;
-  if (j->comm->rank == 0) st = finish(j, input, file, path, &counters, started, err);
-  st = rdd_agree(j->comm, st, err);
-  if (st) goto done;
-  st = job_save_commit(j, file, err);
-  file = NULL;
+  st = job_save(j, ratings, "importing", im.path, &job_ratings_spec, im.input, finish, &im, err);
 done:
-  job_table_file_abandon(file);
   rdd_release(ratings);
   job_maps_close(maps);
-  job_input_close(input);
+  job_input_close(im.input);
   return st;
 }
 

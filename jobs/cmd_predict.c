@@ -32,8 +32,12 @@ static const job_table_spec spec = {
 };
 
 typedef struct prediction {
+  job *j;
+  const char *path;
+  job_input *input;
   const als_model *model;
   bool clamp, drop;
+  double started;
 } prediction;
 
 static rdd_status predict(void *arg, const rdd_batch *in, rdd_task *task, rdd_batch *out,
@@ -68,18 +72,36 @@ static rdd_status predict(void *arg, const rdd_batch *in, rdd_task *task, rdd_ba
   return st;
 }
 
+static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *counters,
+                         rdd_err *err) {
+  const prediction *p = arg;
+  job_json *json = p->j->result;
+  int64_t cold = counters->value[COUNT_COLD], rows = job_table_file_rows(file);
+  if (rows + cold == 0)
+    return rdd_set(err, RDD_EDATA, "%s: no pairs", job_input_describe(p->input));
+  job_json_int(json, "rows", rows);
+  job_json_int(json, "n_cold", cold);
+  job_json_int(json, "bad_records", counters->value[JOB_COUNT_BAD]);
+  job_json_real(json, "seconds", job_now() - p->started);
+  job_json_string(json, "out", p->path);
+  job_say("%s predictions to %s in %s", job_count_text(rows), p->path,
+          job_seconds_text(job_now() - p->started));
+  if (cold)
+    job_warn("%s pairs have a user or item that the model lacks; %s", job_count_text(cold),
+             p->drop ? "dropped" : "their prediction is nan");
+  return RDD_OK;
+}
+
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  double started = job_now();
-  const char *path = job_string(args, "output");
-  prediction p = {.clamp = job_flag(args, "clamp"),
+  prediction p = {.j = j,
+                  .path = job_string(args, "output"),
+                  .started = job_now(),
+                  .clamp = job_flag(args, "clamp"),
                   .drop = !strcmp(job_string(args, "cold-start-strategy"), "drop")};
   als_model *model = NULL;
-  job_input *input = NULL;
   rdd *predictions = NULL;
-  job_table_file *file = NULL;
-  rdd_counters counters = {0};
   rdd_status st = RDD_OK;
-  if (j->comm->rank == 0) st = job_output_check(path, ".h5|.hdf5|.csv|.tsv", err);
+  if (j->comm->rank == 0) st = job_output_check(p.path, ".h5|.hdf5|.csv|.tsv", err);
   st = rdd_agree(j->comm, st, err);
   if (!st) st = job_model_read(j->comm, job_positional(args)[0], &model, err);
   if (st) goto done;
@@ -87,42 +109,19 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   const rdd_type types[2] = {model->side[ALS_USERS].ids->type, model->side[ALS_ITEMS].ids->type};
   job_input_opts in = job_input_options(j, args, true);
   in.id_types = types;
-  st = job_input_open(j->comm, job_positional(args) + 1, job_positionals(args) - 1, &in, &input,
+  st = job_input_open(j->comm, job_positional(args) + 1, job_positionals(args) - 1, &in, &p.input,
                       err);
   if (st) goto done;
   rdd_schema schema = {0};
   rdd_schema_add(&schema, "user", types[0]);
   rdd_schema_add(&schema, "item", types[1]);
   rdd_schema_add(&schema, "prediction", RDD_FLOAT32);
-  st = rdd_map_batches(&predictions, job_input_rdd(input), "predict", &schema, predict, &p, err);
+  st = rdd_map_batches(&predictions, job_input_rdd(p.input), "predict", &schema, predict, &p, err);
   st = rdd_agree(j->comm, st, err);
-  if (st) goto done;
-  st = job_save(j, predictions, "predicting", path, &spec, &file, &counters, err);
-  if (!st) st = job_input_check(input, &counters, err);
-  if (st) goto done;
-  int64_t cold = counters.value[COUNT_COLD];
-  if (file) {
-    int64_t rows = job_table_file_rows(file);
-    if (rows + cold == 0) st = rdd_set(err, RDD_EDATA, "%s: no pairs", job_input_describe(input));
-    job_json_int(j->result, "rows", rows);
-    job_json_int(j->result, "n_cold", cold);
-    job_json_int(j->result, "bad_records", counters.value[JOB_COUNT_BAD]);
-    job_json_real(j->result, "seconds", job_now() - started);
-    job_json_string(j->result, "out", path);
-    job_say("%s predictions to %s in %s", job_count_text(rows), path,
-            job_seconds_text(job_now() - started));
-    if (cold)
-      job_warn("%s pairs have a user or item that the model lacks; %s", job_count_text(cold),
-               p.drop ? "dropped" : "their prediction is nan");
-  }
-  st = rdd_agree(j->comm, st, err);
-  if (st) goto done;
-  st = job_save_commit(j, file, err);
-  file = NULL;
+  if (!st) st = job_save(j, predictions, "predicting", p.path, &spec, p.input, finish, &p, err);
 done:
-  job_table_file_abandon(file);
   rdd_release(predictions);
-  job_input_close(input);
+  job_input_close(p.input);
   als_model_free(model);
   return st;
 }

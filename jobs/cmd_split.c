@@ -152,7 +152,7 @@ static rdd_status make_pair(split *s, rdd *marked, int pair, rdd_err *err) {
   for (int f = 0; f < 2 && !st && comm->rank == 0; f++) {
     st = part_name(s, f, pair, name[f], err);
     if (!st)
-      st = job_table_file_open(&files.file[f], name[f], files.schema, &job_ratings_spec, err);
+      st = job_save_open(s->j, &files.file[f], name[f], files.schema, &job_ratings_spec, err);
   }
   st = rdd_agree(comm, st, err);
   if (st) goto done;

@@ -25,7 +25,7 @@
 #define LIBVER_1_10 H5F_LIBVER_LATEST
 #endif
 
-enum { DEFLATE_LEVEL = 1, NAME_SIZE = 256, SLAB_BYTES = 16 << 20 };
+enum { NAME_SIZE = 256, SLAB_BYTES = 16 << 20 };
 
 /* ---- Why it failed ---- */
 
@@ -328,7 +328,7 @@ static hid_t layout_list(int rank, const hsize_t *chunk, bool deflate) {
   if (good && chunk[0] > 0) {
     good = H5Pset_chunk(list, rank, chunk) >= 0;
     if (good && deflate)
-      good = H5Pset_shuffle(list) >= 0 && H5Pset_deflate(list, DEFLATE_LEVEL) >= 0;
+      good = H5Pset_shuffle(list) >= 0 && H5Pset_deflate(list, JOB_DEFLATE_LEVEL) >= 0;
     good = good && H5Pset_fletcher32(list) >= 0;
   }
   if (good) return list;
@@ -485,20 +485,35 @@ static rdd_status shape_of(hid_t dataset, int64_t dims[2], rdd_err *err) {
   return rdd_set(err, RDD_EDATA, "%s: expected one or two dimensions", name_of(dataset, name));
 }
 
+static rdd_status grow(hid_t dataset, const hsize_t dims[2], rdd_err *err) {
+  char name[NAME_SIZE], why[NAME_SIZE];
+  if (H5Dset_extent(dataset, dims) >= 0) return RDD_OK;
+  snprintf(why, sizeof(why), "%s", job_h5_why());
+  return rdd_set(err, RDD_EIO, "%s cannot grow: %s", name_of(dataset, name), why);
+}
+
 rdd_status job_h5_write_rows(hid_t dataset, hid_t memory_type, int64_t first, int64_t n,
                              const void *data, rdd_err *err) {
   int64_t dims[2];
-  char name[NAME_SIZE], why[NAME_SIZE];
   rdd_status st = shape_of(dataset, dims, err);
   if (st || n <= 0) return st;
-  if (dims[0] < first + n) {
-    hsize_t grown[2] = {(hsize_t)(first + n), (hsize_t)dims[1]};
-    if (H5Dset_extent(dataset, grown) < 0) {
-      snprintf(why, sizeof(why), "%s", job_h5_why());
-      return rdd_set(err, RDD_EIO, "%s cannot grow: %s", name_of(dataset, name), why);
-    }
-  }
-  return move_rows(dataset, memory_type, first, n, dims, data, NULL, err);
+  const hsize_t grown[2] = {(hsize_t)(first + n), (hsize_t)dims[1]};
+  if (dims[0] < first + n) st = grow(dataset, grown, err);
+  return st ? st : move_rows(dataset, memory_type, first, n, dims, data, NULL, err);
+}
+
+rdd_status job_h5_write_chunk(hid_t dataset, int64_t first, int64_t rows, uint32_t left_out,
+                              const void *bytes, size_t size, rdd_err *err) {
+  char name[NAME_SIZE], why[NAME_SIZE];
+  const hsize_t place = (hsize_t)first, grown[2] = {(hsize_t)(first + rows), 0};
+  rdd_status st = grow(dataset, grown, err);
+  if (st) return st;
+  bool good = H5Dwrite_chunk(dataset, H5P_DEFAULT, left_out, &place, size, bytes) >= 0;
+  if (!good) snprintf(why, sizeof(why), "%s", job_h5_why());
+  int failed = good ? job_h5_disk_failure(dataset) : 0;
+  if (failed) snprintf(why, sizeof(why), "%s", strerror(failed));
+  if (good && !failed) return RDD_OK;
+  return rdd_set(err, RDD_EIO, "%s cannot be written: %s", name_of(dataset, name), why);
 }
 
 /* Do two runs of bits overlap? */

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { JOB_FORMAT_VERSION = 1 };
+enum { JOB_FORMAT_VERSION = 1, JOB_DEFLATE_LEVEL = 1 };
 
 /* Create a file with the root attributes format_version, kind, and creator ("gangplank 0.1.0").
  * Messages of what is written do not name the file, whose name is a temporary one: see
@@ -95,6 +95,14 @@ RDD_MUST_CHECK rdd_status job_h5_write_rows(hid_t dataset, hid_t memory_type, in
                                             int64_t n, const void *data, rdd_err *err);
 RDD_MUST_CHECK rdd_status job_h5_read_rows(hid_t dataset, hid_t memory_type, int64_t first,
                                            int64_t n, void *data, rdd_err *err);
+
+/* Put a chunk that is filtered already (h5_chunk.h) at rows [first, first + rows) of a dataset of one
+ * dimension, which grows to there. first is a multiple of the chunk's rows.
+ *   left_out  [in]  bit f: filter f was not applied
+ * Fails with RDD_EIO, and the dataset's name. */
+RDD_MUST_CHECK rdd_status job_h5_write_chunk(hid_t dataset, int64_t first, int64_t rows,
+                                             uint32_t left_out, const void *bytes, size_t size,
+                                             rdd_err *err);
 
 /* HDF5's type for values of a column: in a file (little-endian), and as they stand in memory. utf8 is
  * bytes. The library's own types: not to be closed. */

@@ -24,6 +24,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/fault.c %D%/fault.h \
   %D%/h5.c %D%/h5.h \
   %D%/h5_child.c \
+  %D%/h5_chunk.c %D%/h5_chunk.h \
   %D%/h5_disk.c %D%/h5_disk_impl.h \
   %D%/h5_seal.c \
   %D%/id_list.c %D%/id_list.h \
@@ -56,6 +57,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/split_rule.c %D%/split_rule.h \
   %D%/spool.c %D%/spool.h \
   %D%/table_file.c %D%/table_file.h \
+  %D%/threads.c %D%/threads.h \
   %D%/train_impl.h %D%/train_exchange.c %D%/train_report.c \
   %D%/tune_fold.c %D%/tune_fold.h \
   %D%/tune_grid.c %D%/tune_grid.h \

@@ -1,4 +1,4 @@
-/* Numbers from text. Numbers in rating files have few digits, and one multiplication or division
+/* Numbers from text, and back. Numbers in rating files have few digits, and one multiplication or division
  * decides what they round to. The rest goes to the C library, in the "C" locale, from a terminated
  * copy. */
 #include "jobs/number.h"
@@ -6,6 +6,7 @@
 #include <locale.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -153,4 +154,84 @@ job_number job_parse_time(const char *text, size_t n, int64_t *out) {
   }
   *out = days * 86400 + seconds;
   return JOB_NUMBER_OK;
+}
+
+/* ---- Numbers as text: the fewest digits that read back as the same number ---- */
+
+static char *put_digits(char *at, uint64_t n) {
+  char digit[20];
+  int count = 0;
+  do digit[count++] = (char)('0' + n % 10);
+  while ((n /= 10) > 0);
+  while (count > 0) *at++ = digit[--count];
+  return at;
+}
+
+char *job_put_int(char *at, int64_t value) {
+  if (value < 0) *at++ = '-';
+  return put_digits(at, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+/* digits / 10^places, without trailing zeros. */
+static char *put_decimal(char *at, uint64_t digits, int places) {
+  while (places > 0 && digits % 10 == 0) {
+    digits /= 10;
+    places--;
+  }
+  uint64_t unit = 1;
+  for (int i = 0; i < places; i++) unit *= 10;
+  at = put_digits(at, digits / unit);
+  if (places == 0) return at;
+  *at++ = '.';
+  uint64_t rest = digits % unit;
+  while (places-- > 0) {
+    unit /= 10;
+    *at++ = (char)('0' + rest / unit);
+    rest %= unit;
+  }
+  return at;
+}
+
+/* Floats of everyday size, 1e-4 <= x < 1e6, by 6 to 9 significant digits. Any float has at most one
+ * nearest decimal of 6 digits, so where fewer would do, six end in zeros. Digits and the power of
+ * ten are exact in double, so their quotient is within half an ulp of double of the decimal: rounding
+ * it to float is right unless it lies on the middle between two floats. NULL: not done, ask libc. */
+static char *put_everyday_float(char *at, float x) {
+  if (!(x >= 1e-4f && x < 1e6f)) return NULL;
+  int places = 5; /* of six digits, if x is in [1, 10) */
+  double unit = x;
+  for (; unit >= 10; unit /= 10) places--;
+  for (; unit < 1; unit *= 10) places++;
+  for (int more = 0; more < 4; more++, places++) {
+    double digits = rint((double)x * job_power10[places]);
+    double back = digits / job_power10[places];
+    uint64_t bits;
+    memcpy(&bits, &back, sizeof(bits));
+    if ((bits & 0x1fffffff) == 0x10000000) return NULL;
+    if ((float)back == x) return put_decimal(at, (uint64_t)digits, places);
+  }
+  return NULL;
+}
+
+char *job_put_float(char *at, float x) {
+  if (isnan(x)) return stpcpy(at, "nan");
+  if (signbit(x)) *at++ = '-';
+  float size = fabsf(x);
+  if (size < 1e6f && size == (float)(uint32_t)size) return put_digits(at, (uint32_t)size);
+  char *end = put_everyday_float(at, size);
+  if (end) return end;
+  for (int digits = size < FLT_MIN ? 1 : 6; digits <= 9; digits++) {
+    int n = snprintf(at, JOB_NUMBER_BYTES - 2, "%.*g", digits, (double)size);
+    if (strtof(at, NULL) == size) return at + n;
+  }
+  return at + strlen(at);
+}
+
+char *job_put_double(char *at, double x) {
+  if (isnan(x)) return stpcpy(at, "nan");
+  for (int digits = fabs(x) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
+    int n = snprintf(at, JOB_NUMBER_BYTES - 1, "%.*g", digits, x);
+    if (strtod(at, NULL) == x) return at + n;
+  }
+  return at + strlen(at);
 }

@@ -1,5 +1,5 @@
-/* Numbers from text: a range of bytes, not terminated, whole or not at all, the same in every
- * locale. */
+/* Numbers from text, a range of bytes, not terminated, whole or not at all; and numbers as text. The same in
+ * every locale. */
 #ifndef JOB_NUMBER_H
 #define JOB_NUMBER_H
 
@@ -15,7 +15,10 @@ typedef enum job_number {
   JOB_NUMBER_RANGE, /* a number, but too large for the type */
 } job_number;
 
-enum { JOB_NUMBER_LENGTH = 1023 }; /* longer text is not taken for a number */
+enum {
+  JOB_NUMBER_LENGTH = 1023, /* longer text is not taken for a number */
+  JOB_NUMBER_BYTES = 40,    /* room for any number as text, and a delimiter */
+};
 
 /* [+-]digits.                                                             Not collective.
  *   out  [out] set only on JOB_NUMBER_OK */
@@ -30,6 +33,12 @@ job_number job_parse_double(const char *text, size_t n, double *out);
 
 /* A moment: an integer (seconds since 1970), or YYYY-MM-DD[ HH:MM:SS] in UTC, with blank or T. */
 job_number job_parse_time(const char *text, size_t n, int64_t *out);
+
+/* The fewest digits that read back as the same number, or nan; returns their end, and writes no further than
+ * JOB_NUMBER_BYTES. */
+char *job_put_int(char *at, int64_t value);
+char *job_put_float(char *at, float x);
+char *job_put_double(char *at, double x);
 
 /* ---- For those who have the digits already ---- */
 

@@ -2,6 +2,8 @@
 
 #include "jobs/ui.h"
 
+#include <sched.h>
+
 static const char *const ratings_columns[] = {"id of the user", "id of the item", "rating",
                                               "time of the rating"};
 const job_table_spec job_ratings_spec = {
@@ -24,6 +26,23 @@ job_input_opts job_input_options(const job *j, const job_args *args, bool pairs)
   };
 }
 
+/* The other ranks of the node have little to do while rank 0 writes, so it takes their threads, too, if it
+ * is not bound to fewer cores. */
+static job_table_spec with_threads(const job *j, const job_table_spec *spec) {
+  job_table_spec out = *spec;
+  cpu_set_t set;
+  out.threads = j->threads * j->comm->node_size;
+  int bound = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : out.threads;
+  if (bound < out.threads) out.threads = bound;
+  return out;
+}
+
+rdd_status job_save_open(const job *j, job_table_file **out, const char *path,
+                         const rdd_schema *schema, const job_table_spec *spec, rdd_err *err) {
+  job_table_spec threaded = with_threads(j, spec);
+  return job_table_file_open(out, path, schema, &threaded, err);
+}
+
 static rdd_status append_partition(void *arg, int64_t partition, const rdd_part *part,
                                    rdd_err *err) {
   (void)partition;
@@ -34,26 +53,27 @@ static rdd_status append_partition(void *arg, int64_t partition, const rdd_part 
 }
 
 rdd_status job_save(job *j, rdd *r, const char *what, const char *path, const job_table_spec *spec,
-                    job_table_file **file_out, rdd_counters *counters, rdd_err *err) {
+                    const job_input *input, job_save_fn finish, void *arg, rdd_err *err) {
   rdd_status st = RDD_OK;
+  rdd_counters counters;
   job_table_file *file = NULL;
-  if (j->comm->rank == 0) st = job_table_file_open(&file, path, rdd_schema_of(r), spec, err);
+  bool first = j->comm->rank == 0;
+  if (first) st = job_save_open(j, &file, path, rdd_schema_of(r), spec, err);
   st = rdd_agree(j->comm, st, err);
   if (st) goto done;
   rdd_run_opts opts = job_run_opts(j, what);
-  st = rdd_visit(r, j->comm, &opts, append_partition, file, counters, err);
+  st = rdd_visit(r, j->comm, &opts, append_partition, file, &counters, err);
+  if (!st && input) st = job_input_check(input, &counters, err);
+  if (st) goto done; /* on all ranks */
+  if (first) st = finish(arg, file, &counters, err);
+  if (first && !st) {
+    st = job_table_file_commit(file, err);
+    file = NULL;
+  }
+  st = rdd_agree(j->comm, st, err);
 done:
-  if (st)
-    job_table_file_abandon(file);
-  else
-    *file_out = file;
+  job_table_file_abandon(file);
   return st;
-}
-
-rdd_status job_save_commit(job *j, job_table_file *file, rdd_err *err) {
-  rdd_status st = RDD_OK;
-  if (j->comm->rank == 0) st = job_table_file_commit(file, err);
-  return rdd_agree(j->comm, st, err);
 }
 
 rdd_status job_save_counts(job_table_file *file, rdd_err *err) {

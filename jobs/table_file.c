@@ -1,16 +1,19 @@
 /* Writing rows to CSV or HDF5. See table_file.h.
  *
- * Both sinks buffer: text up to a megabyte, columns up to one chunk of the datasets. So the bytes of a
- * file depend on its rows alone, never on how they were cut into batches. */
+ * Both sinks buffer: text up to a megabyte, columns up to a few chunks of the datasets, which threads
+ * compress side by side and one writes in order. So the bytes of a file depend on its rows alone, never on
+ * how they were cut into batches, or on the threads. */
 #include "jobs/table_file.h"
 #include "jobs/dictionary.h"
 #include "jobs/h5.h"
+#include "jobs/h5_chunk.h"
+#include "jobs/number.h"
 #include "jobs/output.h"
+#include "jobs/threads.h"
 #include "rdd/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,9 +22,10 @@
 
 enum {
   CHUNK_ROWS = 65536,
+  CHUNK_ROOM = CHUNK_ROWS * 8 + JOB_H5_CHECKSUM_BYTES, /* bytes, of the widest column */
+  MOST_THREADS = 8, /* what one thread has to do takes an eighth of what they share */
   DICTIONARY_SLAB = 4096,
   TEXT_BYTES = 1 << 20,
-  NUMBER_BYTES = 40, /* the longest number, with its delimiter */
 };
 
 /* What the numbers of one column came to, for `als info`; NaN does not count. */
@@ -38,11 +42,21 @@ typedef struct text_sink {
   size_t used;
 } text_sink;
 
+/* A chunk of one column, and its share of what is told of the column. */
+typedef struct piece {
+  job_h5_chunk chunk;
+  column_range range;
+} piece;
+
 typedef struct h5_sink {
   hid_t file, group; /* file < 0: this table is text */
   hid_t dataset[RDD_MAX_COLUMNS];
-  void *pending[RDD_MAX_COLUMNS]; /* [CHUNK_ROWS] rows that wait for a full chunk */
+  int threads;
+  int64_t room;                   /* rows, of whole chunks */
+  void *pending[RDD_MAX_COLUMNS]; /* [room] rows that wait */
   int64_t n_pending, written;
+  piece *pieces;                       /* [room / CHUNK_ROWS][columns] */
+  unsigned char *chunk_room, *scratch; /* of all pieces, of all threads: CHUNK_ROOM each */
   column_range range[RDD_MAX_COLUMNS];
 } h5_sink;
 
@@ -59,88 +73,6 @@ struct job_table_file {
 
 static bool is_hdf5(const char *path) {
   return job_path_ends(path, ".h5") || job_path_ends(path, ".hdf5");
-}
-
-/* ---- Numbers as text: the fewest digits that read back as the same number ---- */
-
-static char *put_digits(char *at, uint64_t n) {
-  char digit[20];
-  int count = 0;
-  do digit[count++] = (char)('0' + n % 10);
-  while ((n /= 10) > 0);
-  while (count > 0) *at++ = digit[--count];
-  return at;
-}
-
-static char *put_int(char *at, int64_t value) {
-  if (value < 0) *at++ = '-';
-  return put_digits(at, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
-}
-
-/* digits / 10^places, without trailing zeros. */
-static char *put_decimal(char *at, uint64_t digits, int places) {
-  while (places > 0 && digits % 10 == 0) {
-    digits /= 10;
-    places--;
-  }
-  uint64_t unit = 1;
-  for (int i = 0; i < places; i++) unit *= 10;
-  at = put_digits(at, digits / unit);
-  if (places == 0) return at;
-  *at++ = '.';
-  uint64_t rest = digits % unit;
-  while (places-- > 0) {
-    unit /= 10;
-    *at++ = (char)('0' + rest / unit);
-    rest %= unit;
-  }
-  return at;
-}
-
-/* Floats of everyday size, 1e-4 <= x < 1e6, by 6 to 9 significant digits. Any float has at most one
- * nearest decimal of 6 digits, so where fewer would do, six end in zeros. Digits and the power of
- * ten are exact in double, so their quotient is within half an ulp of double of the decimal: rounding
- * it to float is right unless it lies on the middle between two floats. NULL: not done, ask libc. */
-static char *put_everyday_float(char *at, float x) {
-  static const double ten[] = {1e0, 1e1, 1e2, 1e3,  1e4,  1e5,  1e6,
-                               1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13};
-  if (!(x >= 1e-4f && x < 1e6f)) return NULL;
-  int places = 5; /* of six digits, if x is in [1, 10) */
-  double unit = x;
-  for (; unit >= 10; unit /= 10) places--;
-  for (; unit < 1; unit *= 10) places++;
-  for (int more = 0; more < 4; more++, places++) {
-    double digits = rint((double)x * ten[places]);
-    double back = digits / ten[places];
-    uint64_t bits;
-    memcpy(&bits, &back, sizeof(bits));
-    if ((bits & 0x1fffffff) == 0x10000000) return NULL;
-    if ((float)back == x) return put_decimal(at, (uint64_t)digits, places);
-  }
-  return NULL;
-}
-
-static char *put_float(char *at, float x) {
-  if (isnan(x)) return stpcpy(at, "nan");
-  if (signbit(x)) *at++ = '-';
-  float size = fabsf(x);
-  if (size < 1e6f && size == (float)(uint32_t)size) return put_digits(at, (uint32_t)size);
-  char *end = put_everyday_float(at, size);
-  if (end) return end;
-  for (int digits = size < FLT_MIN ? 1 : 6; digits <= 9; digits++) {
-    int n = snprintf(at, NUMBER_BYTES - 2, "%.*g", digits, (double)size);
-    if (strtof(at, NULL) == size) return at + n;
-  }
-  return at + strlen(at);
-}
-
-static char *put_double(char *at, double x) {
-  if (isnan(x)) return stpcpy(at, "nan");
-  for (int digits = fabs(x) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
-    int n = snprintf(at, NUMBER_BYTES - 1, "%.*g", digits, x);
-    if (strtod(at, NULL) == x) return at + n;
-  }
-  return at + strlen(at);
 }
 
 /* ---- Text ---- */
@@ -208,13 +140,13 @@ static rdd_status text_header(job_table_file *f, rdd_err *err) {
 static char *put_number(char *at, rdd_type type, const rdd_column *column, int64_t row) {
   switch (type) {
   case RDD_INT64:
-    return put_int(at, ((const int64_t *)column->values)[row]);
+    return job_put_int(at, ((const int64_t *)column->values)[row]);
   case RDD_INT32:
-    return put_int(at, ((const int32_t *)column->values)[row]);
+    return job_put_int(at, ((const int32_t *)column->values)[row]);
   case RDD_FLOAT32:
-    return put_float(at, ((const float *)column->values)[row]);
+    return job_put_float(at, ((const float *)column->values)[row]);
   default:
-    return put_double(at, ((const double *)column->values)[row]);
+    return job_put_double(at, ((const double *)column->values)[row]);
   }
 }
 
@@ -230,7 +162,7 @@ static rdd_status text_append(job_table_file *f, const rdd_batch *batch, rdd_err
         st = text_field(f, (const char *)column->values + begin, (size_t)(end - begin), err);
         if (st) return st;
       }
-      if (t->used > TEXT_BYTES - NUMBER_BYTES) st = text_flush(f, err);
+      if (t->used > TEXT_BYTES - JOB_NUMBER_BYTES) st = text_flush(f, err);
       if (st) return st;
       char *at = t->buffer + t->used;
       if (f->schema.field[c].type != RDD_UTF8)
@@ -278,15 +210,35 @@ static const char *dataset_name(const job_table_file *f, int c) {
   return !strcmp(f->spec.group, "/ratings") && !strcmp(name, "rating") ? "value" : name;
 }
 
+static rdd_status h5_reserve(job_table_file *f, rdd_err *err) {
+  h5_sink *h = &f->h5;
+  int wanted = f->spec.threads < MOST_THREADS ? f->spec.threads : MOST_THREADS;
+  h->threads = wanted > 1 ? wanted : 1;
+  size_t columns = (size_t)f->schema.columns;
+  size_t chunks = h->threads > 1 ? 2 * (size_t)h->threads : 1;
+  h->room = (int64_t)chunks * CHUNK_ROWS;
+  h->pieces = rdd_calloc(chunks * columns, sizeof(*h->pieces));
+  h->chunk_room = rdd_alloc(chunks * columns, CHUNK_ROOM);
+  h->scratch = rdd_alloc((size_t)h->threads, CHUNK_ROOM);
+  bool good = h->pieces && h->chunk_room && h->scratch;
+  for (size_t i = 0; i < chunks * columns && good; i++)
+    h->pieces[i].chunk.bytes = h->chunk_room + i * CHUNK_ROOM;
+  for (size_t c = 0; c < columns && good; c++) {
+    h->pending[c] = rdd_alloc((size_t)h->room, stored_size(f->schema.field[c].type));
+    good = h->pending[c] != NULL;
+  }
+  return good ? RDD_OK : rdd_set(err, RDD_ENOMEM, "%s: out of memory", f->path);
+}
+
 static rdd_status h5_open(job_table_file *f, rdd_err *err) {
   h5_sink *h = &f->h5;
-  rdd_status st = job_h5_create(&h->file, job_output_path(f->output), f->spec.kind, err);
+  rdd_status st = h5_reserve(f, err);
+  if (st) return st;
+  st = job_h5_create(&h->file, job_output_path(f->output), f->spec.kind, err);
   if (!st) st = job_h5_group(&h->group, h->file, f->spec.group, f->spec.description, err);
   for (int c = 0; c < f->schema.columns && !st; c++) {
     const rdd_field *field = &f->schema.field[c];
     const char *units = strcmp(field->name, "timestamp") ? NULL : "seconds since 1970-01-01 UTC";
-    h->pending[c] = rdd_alloc(CHUNK_ROWS, stored_size(field->type));
-    if (!h->pending[c]) return rdd_set(err, RDD_ENOMEM, "%s: out of memory", f->path);
     st = job_h5_dataset(&h->dataset[c], h->group, dataset_name(f, c),
                         job_h5_file_type(stored_type(field->type)), 0, 0, CHUNK_ROWS,
                         f->spec.column_description[c], units, err);
@@ -329,15 +281,52 @@ static void range_add(column_range *r, rdd_type type, const void *values, int64_
   }
 }
 
+static void range_join(column_range *r, const column_range *next) {
+  if (next->n == 0) return;
+  bool first = r->n == 0;
+  if (first || next->int_min < r->int_min) r->int_min = next->int_min;
+  if (first || next->int_max > r->int_max) r->int_max = next->int_max;
+  if (first || next->min < r->min) r->min = next->min;
+  if (first || next->max > r->max) r->max = next->max;
+  r->sum += next->sum;
+  r->n += next->n;
+}
+
+/* Rows of the chunk that is `chunk` chunks behind what is written. */
+static int64_t rows_of_chunk(const h5_sink *h, int64_t chunk) {
+  int64_t left = h->n_pending - chunk * CHUNK_ROWS;
+  return left < CHUNK_ROWS ? left : CHUNK_ROWS;
+}
+
+/* Piece i of those that wait; on any thread. */
+static rdd_status h5_filter(void *arg, int thread, int64_t i, rdd_err *err) {
+  job_table_file *f = arg;
+  h5_sink *h = &f->h5;
+  int c = (int)(i % f->schema.columns);
+  int64_t chunk = i / f->schema.columns, rows = rows_of_chunk(h, chunk);
+  rdd_type type = f->schema.field[c].type;
+  size_t size = stored_size(type);
+  char *values = (char *)h->pending[c] + (size_t)chunk * CHUNK_ROWS * size;
+  memset(values + (size_t)rows * size, 0, (size_t)(CHUNK_ROWS - rows) * size);
+  h->pieces[i].range = (column_range){0};
+  range_add(&h->pieces[i].range, type, values, rows);
+  return job_h5_chunk_filter(&h->pieces[i].chunk, values, CHUNK_ROWS, size,
+                             h->scratch + (size_t)thread * CHUNK_ROOM, err);
+}
+
 /* Write the rows that wait. */
 static rdd_status h5_flush(job_table_file *f, rdd_err *err) {
   h5_sink *h = &f->h5;
-  rdd_status st = RDD_OK;
-  for (int c = 0; c < f->schema.columns && !st; c++) {
-    rdd_type type = f->schema.field[c].type;
-    range_add(&h->range[c], type, h->pending[c], h->n_pending);
-    st = job_h5_write_rows(h->dataset[c], job_h5_memory_type(stored_type(type)), h->written,
-                           h->n_pending, h->pending[c], err);
+  int columns = f->schema.columns;
+  int64_t chunks = (h->n_pending + CHUNK_ROWS - 1) / CHUNK_ROWS;
+  rdd_status st = job_in_threads(h->threads, chunks * columns, h5_filter, f, err);
+  for (int64_t i = 0; i < chunks * columns && !st; i++) {
+    const piece *p = &h->pieces[i];
+    int64_t chunk = i / columns;
+    range_join(&h->range[i % columns], &p->range);
+    st = job_h5_write_chunk(h->dataset[i % columns], h->written + chunk * CHUNK_ROWS,
+                            rows_of_chunk(h, chunk), p->chunk.left_out, p->chunk.bytes,
+                            p->chunk.size, err);
   }
   if (st) return job_h5_in_file(err, f->path);
   h->written += h->n_pending;
@@ -364,13 +353,13 @@ static rdd_status h5_take(job_table_file *f, const rdd_column *column, int c, in
 static rdd_status h5_append(job_table_file *f, const rdd_batch *batch, rdd_err *err) {
   h5_sink *h = &f->h5;
   for (int64_t first = 0; first < batch->rows;) {
-    int64_t room = CHUNK_ROWS - h->n_pending;
+    int64_t room = h->room - h->n_pending;
     int64_t n = batch->rows - first < room ? batch->rows - first : room;
     rdd_status st = RDD_OK;
     for (int c = 0; c < f->schema.columns && !st; c++)
       st = h5_take(f, &batch->column[c], c, first, n, err);
     h->n_pending += n;
-    if (!st && h->n_pending == CHUNK_ROWS) st = h5_flush(f, err);
+    if (!st && h->n_pending == h->room) st = h5_flush(f, err);
     if (st) return st;
     first += n;
   }
@@ -382,7 +371,8 @@ static rdd_status h5_write_dictionary(job_table_file *f, int c, rdd_err *err) {
   const job_dictionary *d = f->dictionary[c];
   int64_t count = job_dictionary_count(d);
   char name[sizeof(f->schema.field[c].name) + sizeof("_dictionary")];
-  snprintf(name, sizeof(name), "%s_dictionary", dataset_name(f, c));
+  snprintf(name, sizeof(name), "%.*s_dictionary", (int)sizeof(f->schema.field[c].name) - 1,
+           dataset_name(f, c));
   const char **text = NULL;
   hid_t dataset = H5I_INVALID_HID, type = job_h5_text_type();
   rdd_status st = job_h5_dataset(
@@ -527,6 +517,9 @@ void job_table_file_abandon(job_table_file *file) {
     job_dictionary_free(file->dictionary[c]);
     rdd_free(file->h5.pending[c]);
   }
+  rdd_free(file->h5.pieces);
+  rdd_free(file->h5.chunk_room);
+  rdd_free(file->h5.scratch);
   rdd_free(file->text.buffer);
   rdd_free(file->path);
   rdd_free(file);

@@ -13,6 +13,7 @@ typedef struct job_table_spec {
   const char *description; /* of the group */
   const char *const *column_description; /* [columns] of the datasets */
   int id_columns; /* so many first columns are ids, whose distinct values are counted */
+  int threads;    /* that compress an HDF5 file, at most; 0: one */
 } job_table_spec;
 
 /* Open `path` for rows of a schema; ".h5"/".hdf5" is HDF5, ".csv"/".tsv" text with a header line,
