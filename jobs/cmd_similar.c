@@ -29,8 +29,8 @@ static const char *const columns[2][4] = {
      "cosine of the angle between their factors"},
 };
 static const job_table_spec spec[2] = {
-    {"/similar", "similar", "the most similar of each list, best first", columns[0], 1},
-    {"/similar", "similar", "the most similar of each list, best first", columns[1], 1},
+    {"/similar", "similar", "the most similar of each list, best first", columns[0], 1, 0},
+    {"/similar", "similar", "the most similar of each list, best first", columns[1], 1, 0},
 };
 static const char *const name[2][2] = {{"user", "similar_user"}, {"item", "similar_item"}};
 

@@ -2,7 +2,8 @@
  *
  * Open addressing with linear probes over a power of two of slots, at most half full. A slot keeps
  * the whole hash. For int64 the hash is a bijection of the value (rdd_mix64), so equal hashes are
- * equal values and no values need to be kept; for text the bytes are compared. */
+ * equal values and no values need to be kept; for text the bytes are compared. Small integers, as ids mostly
+ * are, have a bit each instead. */
 #include "jobs/dictionary.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
@@ -10,7 +11,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { FIRST_SLOTS = 1024 };
+enum { FIRST_SLOTS = 1024, SMALL = 1 << 24 };
 
 typedef struct slot {
   uint64_t hash;
@@ -19,29 +20,31 @@ typedef struct slot {
 
 struct job_dictionary {
   rdd_type type;
-  int64_t count;
+  int64_t count; /* in slots */
   slot *slots;
   uint64_t mask; /* slots - 1 */
   char *bytes;   /* utf8: the texts, each with its NUL */
   int64_t used, room;
   int64_t *start; /* utf8: [start_room] offset of each text in bytes */
   int64_t start_room;
-  int64_t last_code; /* runs of one value are common: a user's ratings stand together */
-  int64_t last_value;
+  uint64_t *small; /* int64: [SMALL / 64] a bit for each value in [0, SMALL) that was there */
+  int64_t small_count;
 };
 
 rdd_status job_dictionary_new(job_dictionary **out, rdd_type type, rdd_err *err) {
   job_dictionary *d = rdd_calloc(1, sizeof(*d));
   slot *slots = rdd_calloc(FIRST_SLOTS, sizeof(*slots));
-  if (!d || !slots) {
+  uint64_t *small = rdd_calloc(type == RDD_INT64 ? SMALL / 64 : 0, sizeof(*small));
+  if (!d || !slots || !small) {
     rdd_free(d);
     rdd_free(slots);
+    rdd_free(small);
     return rdd_set(err, RDD_ENOMEM, "out of memory for a dictionary");
   }
   d->type = type;
   d->slots = slots;
+  d->small = small;
   d->mask = FIRST_SLOTS - 1;
-  d->last_code = -1;
   *out = d;
   return RDD_OK;
 }
@@ -49,13 +52,14 @@ rdd_status job_dictionary_new(job_dictionary **out, rdd_type type, rdd_err *err)
 void job_dictionary_free(job_dictionary *d) {
   if (!d) return;
   rdd_free(d->slots);
+  rdd_free(d->small);
   rdd_free(d->bytes);
   rdd_free(d->start);
   rdd_free(d);
 }
 
 int64_t job_dictionary_count(const job_dictionary *d) {
-  return d->count;
+  return d->count + d->small_count;
 }
 
 const char *job_dictionary_text(const job_dictionary *d, int64_t code) {
@@ -122,16 +126,16 @@ static int64_t find_or_add(job_dictionary *d, uint64_t hash, const char *text, i
   return d->count - 1;
 }
 
-static rdd_status add_int64(job_dictionary *d, const int64_t *value, int64_t rows,
-                            int64_t *code_out, rdd_err *err) {
+static rdd_status add_int64(job_dictionary *d, const int64_t *value, int64_t rows, rdd_err *err) {
   for (int64_t i = 0; i < rows; i++) {
-    if (d->last_code < 0 || value[i] != d->last_value) {
-      int64_t code = find_or_add(d, rdd_mix64((uint64_t)value[i]), NULL, 0);
-      if (code < 0) return rdd_set(err, RDD_ENOMEM, "out of memory for a dictionary");
-      d->last_code = code;
-      d->last_value = value[i];
+    uint64_t x = (uint64_t)value[i];
+    if (x < SMALL) {
+      d->small_count += ~d->small[x / 64] >> x % 64 & 1;
+      d->small[x / 64] |= UINT64_C(1) << x % 64;
+    } else if (i == 0 || value[i] != value[i - 1]) { /* a user's ratings stand together */
+      if (find_or_add(d, rdd_mix64(x), NULL, 0) < 0)
+        return rdd_set(err, RDD_ENOMEM, "out of memory for a dictionary");
     }
-    if (code_out) code_out[i] = d->last_code;
   }
   return RDD_OK;
 }
@@ -156,5 +160,5 @@ static rdd_status add_utf8(job_dictionary *d, const rdd_column *column, int64_t 
 rdd_status job_dictionary_add(job_dictionary *d, const rdd_column *column, int64_t rows,
                               int64_t *code_out, rdd_err *err) {
   return d->type == RDD_UTF8 ? add_utf8(d, column, rows, code_out, err)
-                             : add_int64(d, column->values, rows, code_out, err);
+                             : add_int64(d, column->values, rows, err);
 }

@@ -1,4 +1,5 @@
-/* The distinct values of a column: each gets a code, 0, 1, 2, ... in order of first occurrence. */
+/* The distinct values of a column. Each text gets a code, 0, 1, 2, ... in order of first occurrence; integers
+ * are counted. */
 #ifndef JOB_DICTIONARY_H
 #define JOB_DICTIONARY_H
 
@@ -14,7 +15,7 @@ void job_dictionary_free(job_dictionary *d);
 
 /* Look up a column's values and take in the new ones.
  *   column    [in]  [rows] of the dictionary's type
- *   code_out  [out] [rows] codes, or NULL
+ *   code_out  [out] [rows] codes of texts; NULL: not wanted, or int64
  * Fails with RDD_ENOMEM, and with RDD_EDATA for a text with a NUL byte in it. */
 RDD_MUST_CHECK rdd_status job_dictionary_add(job_dictionary *d, const rdd_column *column,
                                              int64_t rows, int64_t *code_out, rdd_err *err);

@@ -493,7 +493,10 @@ int64_t job_table_file_distinct(const job_table_file *file, int column) {
 rdd_status job_table_file_attribute(job_table_file *file, const char *name, int64_t value,
                                     rdd_err *err) {
   if (file->h5.file < 0) return RDD_OK;
-  rdd_status st = job_h5_set_int(file->h5.file, name, value, err);
+  rdd_status st = h5_flush(file,
+                           err); /* so that its place in the file does not depend on the threads */
+  if (st) return st;
+  st = job_h5_set_int(file->h5.file, name, value, err);
   return st ? job_h5_in_file(err, file->path) : RDD_OK;
 }
 

@@ -34,7 +34,8 @@ int64_t job_table_file_rows(const job_table_file *file);
 /* Distinct values so far in one of the id columns. */
 int64_t job_table_file_distinct(const job_table_file *file, int column);
 
-/* Add an integer attribute to the HDF5 root (ignored for text): counts for `als info`. */
+/* Add an integer attribute to the HDF5 root (ignored for text): counts for `als info`. No rows are appended
+ * after that. */
 RDD_MUST_CHECK rdd_status job_table_file_attribute(job_table_file *file, const char *name,
                                                    int64_t value, rdd_err *err);
 

@@ -38,7 +38,7 @@ static void *work(void *arg) {
 rdd_status job_in_threads(int threads, int64_t n, job_loop_fn body, void *arg, rdd_err *err) {
   loop all = {.n = n, .body = body, .arg = arg};
   if (threads > n) threads = (int)n;
-  if (threads < 1) return RDD_OK;
+  if (n <= 0) return RDD_OK;
   worker *w = rdd_calloc((size_t)threads, sizeof *w);
   if (!w) return rdd_set(err, RDD_ENOMEM, "no memory for %d threads", threads);
   for (int t = 0; t < threads; t++) {

@@ -97,7 +97,7 @@ static rdd_status open_ratings(const char *path, rdd_err *err) {
 
 static void write_ratings(const char *path) {
   static const char *const description[] = {"user", "item", "rating"};
-  const job_table_spec spec = {"/ratings", "ratings", "ratings", description, 2};
+  const job_table_spec spec = {"/ratings", "ratings", "ratings", description, 2, 0};
   static const int32_t offset[] = {0, 3, 6};
   static const int64_t item[] = {1, 2};
   static const float rating[] = {1, 2};

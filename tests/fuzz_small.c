@@ -240,7 +240,7 @@ static void take_table(fz_input *in, table *t, const rdd_type types[2], bool tim
 
 static void write_table(const table *t, const char *path) {
   static const char *const description[] = {"a", "b", "c", "d"};
-  const job_table_spec spec = {"/ratings", "ratings", "ratings", description, 2};
+  const job_table_spec spec = {"/ratings", "ratings", "ratings", description, 2, 0};
   rdd_batch batch = {.rows = t->rows};
   rdd_err err = {0};
   job_table_file *file = NULL;

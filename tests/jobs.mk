@@ -12,6 +12,11 @@ tests_jobs_files_unit_SOURCES = %D%/jobs_files.c
 tests_jobs_files_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS)
 tests_jobs_files_unit_LDADD = $(JOB_TEST_LIBS)
 
+check_PROGRAMS += tests/jobs_chunks.unit
+tests_jobs_chunks_unit_SOURCES = %D%/jobs_chunks.c
+tests_jobs_chunks_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS)
+tests_jobs_chunks_unit_LDADD = $(JOB_TEST_LIBS)
+
 check_PROGRAMS += tests/jobs_generate.unit
 tests_jobs_generate_unit_SOURCES = %D%/jobs_generate.c
 tests_jobs_generate_unit_LDADD = $(JOB_TEST_LIBS)

@@ -77,7 +77,7 @@ static bool says(const rdd_err *err, const char *words) {
 static const char *const descriptions[] = {"first", "second", "third", "fourth"};
 
 static job_table_spec spec_of(const char *group, const char *kind, int id_columns) {
-  return (job_table_spec){group, kind, "a table of the tests", descriptions, id_columns};
+  return (job_table_spec){group, kind, "a table of the tests", descriptions, id_columns, 0};
 }
 
 /* ---- Text ---- */
@@ -280,10 +280,12 @@ static void free_rows(rows *r) {
 }
 
 /* Write rows in batches of `step`; the status of the first call that fails. */
-static rdd_status write_rows(const char *path, const rows *r, int64_t step, rdd_err *err) {
+static rdd_status write_rows(const char *path, const rows *r, int64_t step, int threads,
+                             rdd_err *err) {
   rdd_schema schema = {0};
   job_table_file *file = NULL;
   job_table_spec spec = spec_of("/ratings", "ratings", 2);
+  spec.threads = threads;
   rdd_schema_add(&schema, "user", RDD_INT64);
   rdd_schema_add(&schema, "item", RDD_INT64);
   rdd_schema_add(&schema, "rating", RDD_FLOAT32);
@@ -295,6 +297,7 @@ static rdd_status write_rows(const char *path, const rows *r, int64_t step, rdd_
     batch.column[2].values = r->rating + at;
     st = job_table_file_append(file, &batch, err);
   }
+  if (!st) st = job_table_file_attribute(file, "ratings", r->n, err);
   if (st) {
     job_table_file_abandon(file);
     return st;
@@ -302,33 +305,45 @@ static rdd_status write_rows(const char *path, const rows *r, int64_t step, rdd_
   return job_table_file_commit(file, err);
 }
 
-/* The same rows are the same bytes, however they were cut into batches. */
+/* The same rows are the same bytes, however they were cut into batches, and compressed. */
 static void test_batches_do_not_matter(void) {
   char a[PATH], b[PATH];
   rdd_err err = {0};
-  rows r = make_rows(150000);
-  TK_OK(write_rows(in_tmp(a, "a.h5"), &r, 65536, &err), &err);
-  TK_OK(write_rows(in_tmp(b, "b.h5"), &r, 7001, &err), &err);
-  TK_CHECK(same_bytes(a, b));
-  TK_OK(write_rows(in_tmp(a, "a.csv"), &r, 150000, &err), &err);
-  TK_OK(write_rows(in_tmp(b, "b.csv"), &r, 1, &err), &err);
-  TK_CHECK(same_bytes(a, b));
-
+  rows r = make_rows(600001);
+  TK_OK(write_rows(in_tmp(a, "a.h5"), &r, 65536, 1, &err), &err);
+  for (int threads = 0; threads <= 12; threads += 3) { /* 3 fill their buffer once and go on */
+    TK_OK(write_rows(in_tmp(b, "b.h5"), &r, 7001, threads, &err), &err);
+    TK_CHECK(same_bytes(a, b));
+  }
   hid_t file = H5I_INVALID_HID;
   float *back = rdd_alloc((size_t)r.n, sizeof(*back));
+  int64_t *id = rdd_alloc((size_t)r.n, sizeof(*id));
   double mean = 0, max = 0;
   int64_t distinct = 0;
   if (TK_OK(job_h5_open(&file, in_tmp(a, "a.h5"), NULL, &err), &err)) {
     hid_t value = H5Dopen2(file, "/ratings/value", H5P_DEFAULT);
     hid_t user = H5Dopen2(file, "/ratings/user", H5P_DEFAULT);
+    hid_t item = H5Dopen2(file, "/ratings/item", H5P_DEFAULT);
+    int64_t dims[2];
+    TK_CHECK(job_h5_shape(value, dims) && dims[0] == r.n);
     TK_OK(job_h5_read_rows(value, H5T_NATIVE_FLOAT, 0, r.n, back, &err), &err);
     TK_CHECK(!memcmp(back, r.rating, (size_t)r.n * sizeof(*back)));
+    TK_OK(job_h5_read_rows(user, H5T_NATIVE_INT64, 0, r.n, id, &err), &err);
+    TK_CHECK(!memcmp(id, r.user, (size_t)r.n * sizeof(*id)));
+    TK_OK(job_h5_read_rows(item, H5T_NATIVE_INT64, 0, r.n, id, &err), &err);
+    TK_CHECK(!memcmp(id, r.item, (size_t)r.n * sizeof(*id)));
     TK_CHECK(job_h5_get_real(value, "mean", &mean) && mean > 2.9 && mean < 3.1);
     TK_CHECK(job_h5_get_real(value, "max", &max) && max == 5);
-    TK_CHECK(job_h5_get_int(user, "distinct", &distinct) && distinct == 1500);
+    TK_CHECK(job_h5_get_int(user, "distinct", &distinct) && distinct == (r.n + 99) / 100);
+    TK_CHECK(job_h5_get_int(item, "distinct", &distinct) && distinct == 5000);
     job_h5_drop(file);
   }
   rdd_free(back);
+  rdd_free(id);
+  r.n = 150000;
+  TK_OK(write_rows(in_tmp(a, "a.csv"), &r, 150000, 4, &err), &err);
+  TK_OK(write_rows(in_tmp(b, "b.csv"), &r, 1, 1, &err), &err);
+  TK_CHECK(same_bytes(a, b));
   free_rows(&r);
 }
 
@@ -716,7 +731,7 @@ static int write_with_limit(void *arg) {
   struct rlimit limit = {f->limit, f->limit};
   job_output_handle_signals(); /* ignores SIGXFSZ */
   if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 102;
-  rdd_status st = f->rows ? write_rows(f->path, f->rows, 5000, &err)
+  rdd_status st = f->rows ? write_rows(f->path, f->rows, 5000, 2, &err)
                           : job_model_write(f->comm, f->path, f->model, &how, &err);
   if (st && (!strstr(err.message, f->path) || !strstr(err.message, "too large"))) {
     printf("# limit %ld: %s\n", (long)f->limit, err.message);
@@ -779,7 +794,7 @@ static void test_out_of_memory(void) {
     int n = 0;
     while (st && n < 200) {
       rdd_memory_fail_at(++n);
-      st = write_rows(in_tmp(path, name[i]), &r, 1000, &err);
+      st = write_rows(in_tmp(path, name[i]), &r, 1000, 2, &err);
       rdd_memory_fail_at(0);
       if (st) TK_CHECK(st == RDD_ENOMEM && access(path, F_OK) != 0 && count_temporaries() == 0);
     }
