@@ -56,9 +56,12 @@ static const job_option options[] = {
 };
 
 /* All ranks have come so far. A fault on purpose may strike here. Collective. */
-static rdd_status enter_phase(const training *t, rdd_comm *comm, const char *phase, int iteration,
+static rdd_status enter_phase(training *t, rdd_comm *comm, train_phase phase, int iteration,
                               rdd_err *err) {
-  return rdd_agree(comm, job_run_phase(t->j->run, phase, iteration, err), err);
+  static const char *const name[TRAIN_PHASES] = {
+      [TRAIN_READING] = "reading", [TRAIN_HAND_OFF] = "hand-off", [TRAIN_WRITING] = "writing"};
+  t->began[phase] = job_now();
+  return rdd_agree(comm, job_run_phase(t->j->run, name[phase], iteration, err), err);
 }
 
 /* Ids of both sides, and a model over them with its initial factors. */
@@ -213,7 +216,7 @@ static rdd_status resume(training *t, rdd_comm *comm, rdd_err *err) {
 
 static rdd_status write_model(training *t, rdd_comm *comm, rdd_err *err) {
   job_run *run = t->j->run;
-  rdd_status st = enter_phase(t, comm, "writing", t->iterations, err);
+  rdd_status st = enter_phase(t, comm, TRAIN_WRITING, t->iterations, err);
   if (st) return st;
   int64_t cut = comm->rank == 0 ? job_fault_cut(run, "model", 0) : -1;
   if (cut >= 0) job_output_die_past(cut);
@@ -299,12 +302,13 @@ static rdd_status train(gang *g, rdd_parts *const *parts, void *arg, rdd_err *er
   rdd_comm *comm = gang_comm(g);
   rdd_status st = RDD_OK;
   if (gang_attempt(g) == 1) st = check_records(t, comm, parts, err);
-  if (!st) st = enter_phase(t, comm, "hand-off", 0, err);
+  if (!st) st = enter_phase(t, comm, TRAIN_HAND_OFF, 0, err);
   weigh_partitions(t, parts);
   if (!st) st = start_model(t, comm, parts[0], err);
   if (!st) st = build_problem(t, comm, parts, err);
   if (st) goto done;
   t->handed = job_memory_now();
+  t->began[TRAIN_ITERATIONS] = job_now();
   log_memory(t, "hand-off", &t->handed);
   describe_run(t, comm);
   st = fit(t, comm, err);
@@ -407,7 +411,7 @@ static rdd_status read_and_train(training *t, const job_args *args,
     n++;
   }
   const gang_opts gang_options = {.max_attempts = t->max_attempts, .rerun = tell_rerun, .arg = t};
-  rdd_status st = enter_phase(t, j->comm, "reading", 0, err);
+  rdd_status st = enter_phase(t, j->comm, TRAIN_READING, 0, err);
   if (st) return st;
   job_run_allow_stop(j->run, t->checkpoint_dir[0]);
   st = gang_run(j->comm, rdds, n, opts, t->counters, &gang_options, train, t, err);

@@ -19,6 +19,14 @@
 enum { TRAIN_MEMORIES = 3 };
 enum { TRAIN_RATINGS, TRAIN_TEST, TRAIN_VALIDATION, TRAIN_PARTS };
 
+typedef enum train_phase {
+  TRAIN_READING,
+  TRAIN_HAND_OFF,
+  TRAIN_ITERATIONS,
+  TRAIN_WRITING,
+  TRAIN_PHASES
+} train_phase;
+
 typedef struct training {
   job *j;
   const char *path, *inputs, *init_path;
@@ -29,6 +37,7 @@ typedef struct training {
   int place[TRAIN_PARTS];              /* of each input among the gang's RDDs */
   rdd_counters counters[TRAIN_PARTS];  /* by that place */
   double started;
+  double began[TRAIN_PHASES];    /* when each phase did, on this rank */
   char checkpoint_dir[PATH_MAX]; /* "": no checkpoints */
   int64_t checkpoint_interval;
   bool keep_checkpoints; /* the folder is the user's, not the work directory's */

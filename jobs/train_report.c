@@ -65,6 +65,15 @@ static void report_memory(const training *t, int ranks, double *scratch) {
   }
 }
 
+/* What is not an iteration. */
+static void report_phases(const training *t) {
+  job_json *json = t->j->result;
+  const double *began = t->began;
+  job_json_real(json, "seconds_reading", began[TRAIN_HAND_OFF] - began[TRAIN_READING]);
+  job_json_real(json, "seconds_hand_off", began[TRAIN_ITERATIONS] - began[TRAIN_HAND_OFF]);
+  job_json_real(json, "seconds_writing", job_now() - began[TRAIN_WRITING]);
+}
+
 rdd_status job_train_report(training *t, const rdd_comm *comm, rdd_err *err) {
   int n = t->iterations, best = job_train_best(t);
   double *value = rdd_alloc((size_t)(n > comm->size ? n : comm->size), sizeof *value);
@@ -72,6 +81,7 @@ rdd_status job_train_report(training *t, const rdd_comm *comm, rdd_err *err) {
   job_json *json = t->j->result;
   double total = job_now() - t->started, iterating = 0;
   report_history(t, value);
+  report_phases(t);
   report_memory(t, comm->size, value);
   job_train_report_exchange(t, comm, value);
   rdd_free(value);

@@ -1,6 +1,7 @@
 /* The model's tables, their first contents, and the prediction. */
 #include "mllib/model.h"
 
+#include "mllib/threads_impl.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
 
@@ -90,6 +91,7 @@ rdd_status als_model_init(als_model *model, rdd_comm *comm, int side, uint64_t s
   int64_t *share = NULL;
   rdd_status st = share_rows(comm, f->ids->n, &share, err);
   if (st) goto done;
+#pragma omp parallel for schedule(static) num_threads(als_threads())
   for (int64_t i = share[comm->rank]; i < share[comm->rank + 1]; i++)
     draw_row(rdd_mix64_2(key, als_ids_hash(f->ids, i)), model->k, x + (size_t)i * k);
   sync_rows(f->factors, share, comm->size, (int64_t)(k * sizeof *x));
