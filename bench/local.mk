@@ -14,6 +14,13 @@ CLEANFILES += bench/peak bench/exchange
 bench: als bench/peak
 	BUILD=$(abs_top_builddir) $(srcdir)/bench/train.sh
 
+# What is around the iterations, in units of one.
+EXTRA_DIST += %D%/pipeline.sh
+
+.PHONY: bench-pipeline
+bench-pipeline: als
+	BUILD=$(abs_top_builddir) $(srcdir)/bench/pipeline.sh
+
 # The hand-off from partitions to compressed rows: memory and speed at 1, 2 and 4 ranks.
 EXTRA_PROGRAMS += bench/handoff
 bench_handoff_SOURCES = %D%/handoff.c
