@@ -220,18 +220,18 @@ char *job_put_float(char *at, float x) {
   if (size < 1e6f && size == (float)(uint32_t)size) return put_digits(at, (uint32_t)size);
   char *end = put_everyday_float(at, size);
   if (end) return end;
-  for (int digits = size < FLT_MIN ? 1 : 6; digits <= 9; digits++) {
-    int n = snprintf(at, JOB_NUMBER_BYTES - 2, "%.*g", digits, (double)size);
-    if (strtof(at, NULL) == size) return at + n;
-  }
-  return at + strlen(at);
+  char text[JOB_NUMBER_BYTES - 2];
+  int digits = size < FLT_MIN ? 1 : 6;
+  do snprintf(text, sizeof text, "%.*g", digits, (double)size);
+  while (strtof(text, NULL) != size && digits++ < 9);
+  return stpcpy(at, text);
 }
 
 char *job_put_double(char *at, double x) {
   if (isnan(x)) return stpcpy(at, "nan");
-  for (int digits = fabs(x) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
-    int n = snprintf(at, JOB_NUMBER_BYTES - 1, "%.*g", digits, x);
-    if (strtod(at, NULL) == x) return at + n;
-  }
-  return at + strlen(at);
+  char text[JOB_NUMBER_BYTES - 1];
+  int digits = fabs(x) < DBL_MIN ? 1 : 15;
+  do snprintf(text, sizeof text, "%.*g", digits, x);
+  while (strtod(text, NULL) != x && digits++ < 17);
+  return stpcpy(at, text);
 }
