@@ -42,7 +42,7 @@
   {"solver", 0, JOB_CHOICE, "cholesky|cg|subspace", "cholesky", 0, 0, false, \
    "exact, conjugate gradients, or block coordinate descent"}, \
   {"precision", 0, JOB_CHOICE, "double|single", "double", 0, 0, false, \
-   "of the sums and solutions; single is faster, and nearly as exact"}, \
+   "of sums and solutions; single is faster, almost as exact"}, \
   {"cg-steps", 0, JOB_INT, "N", "3", 1, 1e6, false, "of --solver cg, for each row"}, \
   {"subspace-block", 0, JOB_INT, "B", "64", 1, ALS_MAX_RANK, false, \
    "factors that --solver subspace takes at a time"}, \

@@ -9,6 +9,7 @@
 #include "rdd/memory.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,8 +87,10 @@ static void wait_all(int n, MPI_Request *requests, bool idle) {
 
 void gang_assemble(MPI_Comm comm) {
   MPI_Request request;
+  atomic_thread_fence(memory_order_seq_cst); /* what this rank wrote is in memory */
   GANG_MUST(MPI_Ibarrier(comm, &request));
   wait_all(1, &request, true);
+  atomic_thread_fence(memory_order_seq_cst); /* what others wrote is read from memory */
 }
 
 void gang_await(int n, MPI_Request *requests) {

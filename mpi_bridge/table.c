@@ -12,7 +12,6 @@
 #include "rdd/memory.h"
 
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -135,14 +134,11 @@ static void exchange_between_nodes(gang_mpi *c, char *bytes, const int64_t *begi
 void gang_table_sync(rdd_comm *comm, void *handle, const int64_t *begin) {
   gang_mpi *c = (gang_mpi *)comm;
   table *t = handle;
-  atomic_thread_fence(memory_order_seq_cst); /* before: what this rank wrote is in memory */
   gang_assemble(c->world);
   if (c->base.node_size < c->base.size) {
     if (c->leaders != MPI_COMM_NULL) exchange_between_nodes(c, t->bytes, begin);
-    atomic_thread_fence(memory_order_seq_cst);
     gang_assemble(c->node);
   }
-  atomic_thread_fence(memory_order_seq_cst); /* after: what others wrote is read from memory */
 }
 
 void gang_table_free(rdd_comm *comm, void *handle) {

@@ -104,6 +104,7 @@ RDD_MUST_CHECK rdd_status rdd_threads_run_on_nodes(int size, int node_size,
 /* Free the communicator; NULL is accepted. */
 void rdd_comm_close(rdd_comm *comm);
 
+/* Wait for all ranks. What any of them wrote before, to a table too, is seen by all after.   Collective. */
 void rdd_barrier(rdd_comm *comm);
 
 /* Rank r's `bytes` land at recv + r * bytes on every rank. */

@@ -3,7 +3,6 @@
 
 #include "rdd/memory.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 /* A message that is not small takes long enough to be worth sending while something is computed. */
@@ -341,9 +340,7 @@ void rdd_need_finish(rdd_need *need, const rdd_need_table *table, int n, int g) 
 }
 
 void rdd_need_end(rdd_need *need) {
-  atomic_thread_fence(memory_order_seq_cst); /* before: what this rank received is in memory */
   rdd_barrier(need->comm);
-  atomic_thread_fence(memory_order_seq_cst); /* after: what others received is read from memory */
 }
 
 void rdd_need_publish(rdd_need *need, const rdd_need_table *table, int n) {
