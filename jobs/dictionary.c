@@ -3,7 +3,7 @@
  * Open addressing with linear probes over a power of two of slots, at most half full. A slot keeps
  * the whole hash. For int64 the hash is a bijection of the value (rdd_mix64), so equal hashes are
  * equal values and no values need to be kept; for text the bytes are compared. Small integers, as ids mostly
- * are, have a bit each instead. */
+ * are, have a bit each instead where only their number is wanted. */
 #include "jobs/dictionary.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
@@ -126,7 +126,8 @@ static int64_t find_or_add(job_dictionary *d, uint64_t hash, const char *text, i
   return d->count - 1;
 }
 
-static rdd_status add_int64(job_dictionary *d, const int64_t *value, int64_t rows, rdd_err *err) {
+/* Count without codes. */
+static rdd_status count_int64(job_dictionary *d, const int64_t *value, int64_t rows, rdd_err *err) {
   for (int64_t i = 0; i < rows; i++) {
     uint64_t x = (uint64_t)value[i];
     if (x < SMALL) {
@@ -136,6 +137,16 @@ static rdd_status add_int64(job_dictionary *d, const int64_t *value, int64_t row
       if (find_or_add(d, rdd_mix64(x), NULL, 0) < 0)
         return rdd_set(err, RDD_ENOMEM, "out of memory for a dictionary");
     }
+  }
+  return RDD_OK;
+}
+
+static rdd_status add_int64(job_dictionary *d, const int64_t *value, int64_t rows,
+                            int64_t *code_out, rdd_err *err) {
+  for (int64_t i = 0; i < rows; i++) {
+    bool again = i > 0 && value[i] == value[i - 1];
+    code_out[i] = again ? code_out[i - 1] : find_or_add(d, rdd_mix64((uint64_t)value[i]), NULL, 0);
+    if (code_out[i] < 0) return rdd_set(err, RDD_ENOMEM, "out of memory for a dictionary");
   }
   return RDD_OK;
 }
@@ -159,6 +170,7 @@ static rdd_status add_utf8(job_dictionary *d, const rdd_column *column, int64_t 
 
 rdd_status job_dictionary_add(job_dictionary *d, const rdd_column *column, int64_t rows,
                               int64_t *code_out, rdd_err *err) {
-  return d->type == RDD_UTF8 ? add_utf8(d, column, rows, code_out, err)
-                             : add_int64(d, column->values, rows, err);
+  if (d->type == RDD_UTF8) return add_utf8(d, column, rows, code_out, err);
+  return code_out ? add_int64(d, column->values, rows, code_out, err)
+                  : count_int64(d, column->values, rows, err);
 }

@@ -1,5 +1,5 @@
-/* The distinct values of a column. Each text gets a code, 0, 1, 2, ... in order of first occurrence; integers
- * are counted. */
+/* The distinct values of a column. Each gets a code, 0, 1, 2, ... in order of first occurrence; integers can
+ * be counted without. */
 #ifndef JOB_DICTIONARY_H
 #define JOB_DICTIONARY_H
 
@@ -15,7 +15,8 @@ void job_dictionary_free(job_dictionary *d);
 
 /* Look up a column's values and take in the new ones.
  *   column    [in]  [rows] of the dictionary's type
- *   code_out  [out] [rows] codes of texts; NULL: not wanted, or int64
+ *   code_out  [out] [rows] their codes; NULL: not wanted. For int64 the same choice in all calls, since those
+ *                   that are only counted are kept in another way.
  * Fails with RDD_ENOMEM, and with RDD_EDATA for a text with a NUL byte in it. */
 RDD_MUST_CHECK rdd_status job_dictionary_add(job_dictionary *d, const rdd_column *column,
                                              int64_t rows, int64_t *code_out, rdd_err *err);
