@@ -19,6 +19,8 @@ enum {
 };
 
 static const double small_enough = 1e-20; /* |residual|^2, of |b|^2 */
+static const double vanished =
+    1e-30; /* |residual|^2, where b is 0 or about: next come rounded zeros */
 
 /* One row on its way. */
 typedef struct course {
@@ -182,7 +184,8 @@ static void step(cg *g, course *c) {
   const als_kernels *kernels = g->kernels;
   double curve = kernels->dot(c->p, c->q, g->w), before = c->rr;
   if (!(curve > 0)) {
-    c->row->singular = c->done = true;
+    c->row->singular = !(before <= vanished);
+    c->done = true;
     return;
   }
   kernels->axpy(before / curve, c->p, c->x, g->w);
