@@ -300,12 +300,17 @@ static void plan_memory(const shape *s, als_plan *plan) {
   plan->phase[ALS_BY_USER] = by_user_phase(s);
   plan->phase[ALS_BY_ITEM] = by_item_phase(s);
   plan->phase[ALS_ITERATIONS] = iterations_phase(s, plan);
-  for (int i = 0; i < ALS_PHASES; i++)
+  double ids = 0, seen = 0;
+  for (int i = 0; i < ALS_PHASES; i++) {
+    /* Before the iterations a rank has touched its own rows of the factors alone. */
+    double factors = factor_bytes(s) / (i == ALS_ITERATIONS ? 1 : s->ranks);
     if (plan->phase[i] > plan->phase[plan->peak]) plan->peak = (als_phase)i;
+    seen = fmax(seen, plan->phase[i] + factors);
+  }
+  for (int side = 0; side < 2; side++) ids += p->id_bytes[side] * rows_of(s, side);
   plan->own = p->own_bytes + plan->phase[plan->peak];
-  plan->shared = factor_bytes(s);
-  for (int side = 0; side < 2; side++) plan->shared += p->id_bytes[side] * rows_of(s, side);
-  plan->seen = plan->own + plan->shared + p->code_bytes + peers * p->peer_bytes;
+  plan->shared = ids + factor_bytes(s);
+  plan->seen = p->own_bytes + seen + ids + p->code_bytes + peers * p->peer_bytes;
   plan->node = here * (plan->own + peers * p->peer_bytes) + plan->shared + p->code_bytes;
   plan->first_node = plan->node + (p->checkpoints ? factor_bytes(s) : 0);
 }
