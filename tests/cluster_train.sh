@@ -3,6 +3,8 @@
 # A rank killed on the second node is survived.
 # shellcheck source=tests/cluster_lib.sh
 . "${top_srcdir:-.}/tests/cluster_lib.sh"
+# shellcheck source=tests/docs_lib.sh
+. "$top_srcdir/tests/docs_lib.sh"
 
 run 0 generate -o ratings.h5 --users 3000 --items 800 --ratings 200000 --seed 5
 check "ratings" succeeds
@@ -31,6 +33,13 @@ export LAUNCHER
 check "many-nodes.sbatch with mpirun" trains mpirun.h5 many-nodes.sbatch $two
 check "on four ranks" says 'on 4 ranks'
 check "the same bits on two nodes" same_bits mpirun.h5
+
+# docs/tour.md ends with this job, and quotes what it says.
+as_in_the_tour() {
+  quoted "$top_srcdir/docs/tour.md" job.out | normal >quoted.txt
+  sed 's/mpirun\.h5/model.h5/' job.out | normal | diff quoted.txt - >"$stderr"
+}
+check "the tour quotes its output" as_in_the_tour
 
 LAUNCHER='srun --mpi=pmix --kill-on-bad-exit=1'
 # shellcheck disable=SC2086

@@ -40,6 +40,7 @@ endif
 include %D%/cli.mk
 include %D%/gangrun.mk
 include %D%/recovery.mk
+include %D%/tour.mk
 include %D%/cluster.mk
 include %D%/fuzz.mk
 include %D%/arrow.mk
