@@ -9,7 +9,8 @@
 #include <string.h>
 
 typedef struct value {
-  bool given;
+  bool given; /* and, if it is a flag, yes */
+  bool typed; /* on the command line */
   bool flag;
   int64_t integer;
   double real;
@@ -50,21 +51,26 @@ int job_edit_distance(const char *a, const char *b) {
   return row[m];
 }
 
-static rdd_status unknown_option(const job_option *options, const char *name, size_t length,
-                                 rdd_err *err) {
-  char word[64];
-  snprintf(word, sizeof word, "%.*s", (int)length, name);
-  const job_option *best = NULL;
+/* The option that is spelt most like a word; NULL: none is near. */
+static const char *nearest(const job_option *options, const char *word) {
+  const char *best = NULL;
   int best_distance = 3;
   for (const job_option *o = options; o->name; o++) {
     int d = job_edit_distance(word, o->name);
     if (d < best_distance) {
       best_distance = d;
-      best = o;
+      best = o->name;
     }
   }
-  if (best)
-    return rdd_set(err, RDD_EUSAGE, "unknown option --%s; did you mean --%s?", word, best->name);
+  return best;
+}
+
+static rdd_status unknown_option(const job_option *options, const char *name, size_t length,
+                                 rdd_err *err) {
+  char word[64];
+  snprintf(word, sizeof word, "%.*s", (int)length, name);
+  const char *best = nearest(options, word);
+  if (best) return rdd_set(err, RDD_EUSAGE, "unknown option --%s; did you mean --%s?", word, best);
   return rdd_set(err, RDD_EUSAGE, "unknown option --%s", word);
 }
 
@@ -106,7 +112,9 @@ static rdd_status parse_real(const job_option *o, const char *text, double *out,
 static rdd_status parse_value(const job_option *o, const char *text, value *v, rdd_err *err) {
   switch (o->kind) {
   case JOB_FLAG:
-    v->flag = true;
+    if (strcmp(text, "yes") && strcmp(text, "no"))
+      return rdd_set(err, RDD_EUSAGE, "--%s '%s' is neither yes nor no", o->name, text);
+    v->flag = !strcmp(text, "yes");
     return RDD_OK;
   case JOB_INT:
     return parse_integer(o, text, &v->integer, err);
@@ -135,6 +143,27 @@ static rdd_status add_string(value *v, rdd_err *err) {
   return RDD_OK;
 }
 
+/* A value that was given, after those that were given before. */
+static rdd_status give(const job_option *option, const char *text, value *v, rdd_err *err) {
+  rdd_status st = parse_value(option, text, v, err);
+  v->given = option->kind != JOB_FLAG || v->flag;
+  if (option->kind != JOB_FLAG) v->string = text;
+  if (!st && option->kind == JOB_STRINGS) st = add_string(v, err);
+  return st;
+}
+
+static int find_option(const job_option *options, const char *name, size_t length) {
+  for (int o = 0; options[o].name; o++)
+    if (strlen(options[o].name) == length && !strncmp(options[o].name, name, length)) return o;
+  return -1;
+}
+
+static int find_letter(const job_option *options, char letter) {
+  for (int o = 0; options[o].name; o++)
+    if (options[o].letter == letter) return o;
+  return -1;
+}
+
 /* Take the option at argv[*i], and its value where it has one; *i moves on to the last word used. */
 static rdd_status take_option(job_args *args, int argc, char *const *argv, int *i, rdd_err *err) {
   const char *word = argv[*i];
@@ -147,33 +176,25 @@ static rdd_status take_option(job_args *args, int argc, char *const *argv, int *
   else if (name[1])
     attached = name + 1 + (name[1] == '=');
 
-  int which = -1;
-  for (int o = 0; o < args->n && which < 0; o++) {
-    const job_option *option = &args->options[o];
-    bool same = is_long ? strlen(option->name) == length && !strncmp(option->name, name, length)
-                        : option->letter == name[0];
-    if (same) which = o;
-  }
+  int which = is_long ? find_option(args->options, name, length)
+                      : find_letter(args->options, name[0]);
   if (which < 0) {
     if (is_long) return unknown_option(args->options, name, length, err);
     return rdd_set(err, RDD_EUSAGE, "unknown option -%c", name[0]);
   }
   const job_option *option = &args->options[which];
   value *v = &args->values[which];
-  if (option->kind == JOB_FLAG && attached)
-    return rdd_set(err, RDD_EUSAGE, "--%s takes no value", option->name);
-  if (option->kind != JOB_FLAG && !attached) {
+  if (option->kind == JOB_FLAG && !attached) attached = "yes";
+  if (!attached) {
     if (*i + 1 >= argc)
       return rdd_set(err, RDD_EUSAGE, "--%s wants a value: %s", option->name, option->metavar);
     attached = argv[++*i];
   }
-  v->given = true;
-  rdd_status st = parse_value(option, attached, v, err);
-  if (!st && option->kind == JOB_STRINGS) st = add_string(v, err);
-  return st;
+  v->typed = true;
+  return give(option, attached, v, err);
 }
 
-static rdd_status check_complete(const job_args *args, int minimum, int maximum, rdd_err *err) {
+rdd_status job_args_complete(const job_args *args, int minimum, int maximum, rdd_err *err) {
   for (int o = 0; o < args->n; o++)
     if (args->options[o].required && !args->values[o].given)
       return rdd_set(err, RDD_EUSAGE, "--%s is missing", args->options[o].name);
@@ -186,8 +207,8 @@ static rdd_status check_complete(const job_args *args, int minimum, int maximum,
   return RDD_OK;
 }
 
-rdd_status job_args_parse(job_args **out, const job_option *options, int positional_min,
-                          int positional_max, int argc, char *const *argv, rdd_err *err) {
+rdd_status job_args_read(job_args **out, const job_option *options, int argc, char *const *argv,
+                         rdd_err *err) {
   rdd_status st = RDD_OK;
   job_args *args = rdd_calloc(1, sizeof *args);
   if (!args) return rdd_set(err, RDD_ENOMEM, "out of memory for the command line");
@@ -212,12 +233,76 @@ rdd_status job_args_parse(job_args **out, const job_option *options, int positio
     else
       args->positional[args->positionals++] = argv[i];
   }
-  if (!st) st = check_complete(args, positional_min, positional_max, err);
 done:
   if (st)
     job_args_free(args);
   else
     *out = args;
+  return st;
+}
+
+rdd_status job_args_parse(job_args **out, const job_option *options, int positional_min,
+                          int positional_max, int argc, char *const *argv, rdd_err *err) {
+  job_args *args = NULL;
+  rdd_status st = job_args_read(&args, options, argc, argv, err);
+  if (!st) st = job_args_complete(args, positional_min, positional_max, err);
+  if (st)
+    job_args_free(args);
+  else
+    *out = args;
+  return st;
+}
+
+/* ---- Settings ---- */
+
+static rdd_status unknown_setting(const job_args *args, const char *file, const job_setting *s,
+                                  rdd_err *err) {
+  const char *best = nearest(args->options, s->key);
+  if (best && !strcmp(best, s->key)) best = NULL; /* an option, but none for a file */
+  return rdd_set(err, RDD_EUSAGE, "%s:%d: unknown setting '%.64s'%s%s%s", file, s->line, s->key,
+                 best ? "; did you mean " : "", best ? best : "", best ? "?" : "");
+}
+
+static rdd_status add_setting(job_args *args, const char *file, const job_setting *s, int which,
+                              rdd_err *err) {
+  const job_option *option = &args->options[which];
+  value *v = &args->values[which];
+  value unused = {0}; /* one that was typed wins, but a mistake is a mistake */
+  rdd_err why;
+  if (v->given && !v->typed && option->kind != JOB_STRINGS)
+    return rdd_set(err, RDD_EUSAGE, "%s:%d: %s is set a second time", file, s->line, option->name);
+  rdd_status st = give(option, s->value, v->typed ? &unused : v, &why);
+  rdd_free(unused.strings);
+  if (st == RDD_EUSAGE)
+    return rdd_set(err, st, "%s:%d: %s", file, s->line, why.message + strspn(why.message, "-"));
+  if (st) *err = why;
+  return st;
+}
+
+rdd_status job_args_add_settings(job_args *args, const char *file, const job_setting *list, int n,
+                                 bool lenient, rdd_err *err) {
+  rdd_status st = RDD_OK;
+  char **positional = rdd_calloc((size_t)n + 1, sizeof *positional);
+  if (!positional) return rdd_set(err, RDD_ENOMEM, "%s: out of memory for its settings", file);
+  int positionals = 0;
+  for (int i = 0; i < n && !st; i++) {
+    int which = find_option(args->options, list[i].key, strlen(list[i].key));
+    /* no settings in settings, and help is not a setting */
+    if (!strcmp(list[i].key, "config") || !strcmp(list[i].key, "help")) which = -1;
+    if (!strcmp(list[i].key, JOB_INPUT_KEY))
+      positional[positionals++] = list[i].value;
+    else if (which >= 0)
+      st = add_setting(args, file, &list[i], which, err);
+    else if (!lenient)
+      st = unknown_setting(args, file, &list[i], err);
+  }
+  if (!st && args->positionals == 0) {
+    rdd_free(args->positional);
+    args->positional = positional;
+    args->positionals = positionals;
+    return RDD_OK;
+  }
+  rdd_free(positional);
   return st;
 }
 
@@ -255,6 +340,9 @@ const char *const *job_strings(const job_args *args, const char *name, int *n_ou
 }
 bool job_given(const job_args *args, const char *name) {
   return find(args, name)->given;
+}
+bool job_typed(const job_args *args, const char *name) {
+  return find(args, name)->typed;
 }
 int job_positionals(const job_args *args) {
   return args->positionals;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 typedef enum job_kind {
-  JOB_FLAG,    /* bool */
+  JOB_FLAG,    /* bool; given as --bias, --bias=yes or --bias=no */
   JOB_INT,     /* int64_t, between min and max */
   JOB_REAL,    /* double, between min and max */
   JOB_STRING,  /* const char * */
@@ -39,14 +39,44 @@ RDD_MUST_CHECK rdd_status job_args_parse(job_args **out, const job_option *optio
                                          char *const *argv, rdd_err *err);
 void job_args_free(job_args *args);
 
+/* The same in steps, with what a file sets between them. */
+RDD_MUST_CHECK rdd_status job_args_read(job_args **out, const job_option *options, int argc,
+                                        char *const *argv, rdd_err *err);
+RDD_MUST_CHECK rdd_status job_args_complete(const job_args *args, int positional_min,
+                                            int positional_max, rdd_err *err);
+
+/* A line of a settings file: an option by its name, with its value as it would be typed ("yes" or "no" for
+ * a flag), or JOB_INPUT_KEY with a positional argument. */
+typedef struct job_setting {
+  const char *key;
+  char *value;
+  int line; /* 1 is the first */
+} job_setting;
+
+#define JOB_INPUT_KEY "input"
+
+/* Take what the command line has left open from settings. What is typed wins: an option, and all positional
+ * arguments together.                                                     Not collective.
+ *   file     [in]  its name, for messages
+ *   list     [in]  [n] borrowed as long as the args live
+ *   lenient  [in]  keys that are not in the table are passed over
+ * Fails with RDD_EUSAGE, naming file and line: unknown key, bad value, a key that comes twice. */
+RDD_MUST_CHECK rdd_status job_args_add_settings(job_args *args, const char *file,
+                                                const job_setting *list, int n, bool lenient,
+                                                rdd_err *err);
+
 /* Values by option name; the name must be in the table. */
 bool job_flag(const job_args *args, const char *name);
 int64_t job_int(const job_args *args, const char *name);
 double job_real(const job_args *args, const char *name);
-const char *job_string(const job_args *args, const char *name); /* NULL where absent */
+/* NULL where absent; of a number that was given: as it was written. */
+const char *job_string(const job_args *args, const char *name);
 const char *const *job_strings(const job_args *args, const char *name,
-                               int *n_out);             /* all, in order */
-bool job_given(const job_args *args, const char *name); /* on the command line */
+                               int *n_out); /* all, in order */
+/* On the command line or in settings; a flag: with yes. */
+bool job_given(const job_args *args, const char *name);
+bool job_typed(const job_args *args,
+               const char *name); /* on the command line, a flag with no too */
 
 int job_positionals(const job_args *args);
 char *const *job_positional(const job_args *args);

@@ -481,4 +481,5 @@ const job_command job_plan_fit = {
     .positional_min = 0,
     .positional_max = 1,
     .run = run,
+    .fits = true,
 };

@@ -12,6 +12,7 @@
 #include "jobs/memory_use.h"
 #include "jobs/output.h"
 #include "jobs/save.h"
+#include "jobs/settings.h"
 #include "jobs/train_impl.h"
 #include "jobs/ui.h"
 #include "mpi_bridge/gang.h"
@@ -20,6 +21,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const job_option options[] = {
@@ -187,6 +189,7 @@ static void describe_run(training *t, const rdd_comm *comm) {
       .ranks = comm->size,
       .inputs = t->inputs,
       .command_line = t->j->command_line,
+      .settings = t->settings,
   };
 }
 
@@ -461,6 +464,19 @@ static rdd_status read_params(training *t, const job_args *args, rdd_err *err) {
   return RDD_OK;
 }
 
+/* What repeats this run, in memory of its own (free() it); NULL where settings cannot say it. */
+static char *settings_of(const job_args *args) {
+  char *text = NULL;
+  size_t size = 0;
+  FILE *out = open_memstream(&text, &size);
+  if (!out) return NULL;
+  bool good = job_settings_put_inputs(out, args) && job_settings_put(out, options, args);
+  good = fclose(out) == 0 && good;
+  if (good) return text;
+  free(text);
+  return NULL;
+}
+
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   training t = {
       .j = j,
@@ -471,8 +487,9 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   };
   job_input *input[TRAIN_PARTS] = {NULL};
   rdd_store *store = NULL;
-  char *inputs = job_positionals_joined(args);
+  char *inputs = job_positionals_joined(args), *settings = settings_of(args);
   t.inputs = inputs ? inputs : "";
+  t.settings = settings;
   rdd_status st = read_params(&t, args, err);
   if (!st) st = plan_checkpoints(&t, args, err);
   if (!st && j->comm->rank == 0) st = job_output_check(t.path, ".h5|.hdf5", err);
@@ -490,6 +507,7 @@ done:
   for (int i = 0; i < TRAIN_PARTS; i++) job_input_close(input[i]);
   job_block_store_close(store);
   rdd_free(inputs);
+  free(settings);
   return st;
 }
 
@@ -502,4 +520,5 @@ const job_command job_train = {
     .positional_min = 1,
     .positional_max = -1,
     .run = run,
+    .fits = true,
 };

@@ -64,6 +64,7 @@ typedef struct fold_counts {
 
 typedef struct tuning {
   job *j;
+  const job_args *args;
   const char *path, *inputs;
   const job_input *input;
   rdd_counters counters;
@@ -323,6 +324,7 @@ static rdd_status refit(tuning *t, rdd_comm *comm, rdd_parts *parts, rdd_err *er
   als_iteration *history = NULL;
   int made = 0;
   double started = job_now();
+  char *settings = job_grid_settings(t->args, &t->grid, p);
   rdd_status st = job_fold_build(comm, parts, -1, 0, 0, NULL, p->params.rank, &all, err);
   if (!st) st = job_fold_fit(&all, &p->params, &p->start, &hooks, &model, &history, &made, err);
   if (st) goto done;
@@ -335,11 +337,13 @@ static rdd_status refit(tuning *t, rdd_comm *comm, rdd_parts *parts, rdd_err *er
                               .history = history,
                               .inputs = t->inputs,
                               .command_line = t->j->command_line,
+                              .settings = settings,
                               .seconds = job_now() - started};
   st = job_model_write(comm, t->path, model, &how, err);
 done:
   job_fold_drop_model(model);
   rdd_free(history);
+  free(settings);
   job_fold_reset(&all);
   return st;
 }
@@ -563,6 +567,7 @@ static rdd_status read_options(tuning *t, const job_args *args, rdd_err *err) {
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   tuning t = {.j = j,
+              .args = args,
               .path = job_string(args, "output"),
               .folds = (int)job_int(args, "folds"),
               .seed = (uint64_t)job_int(args, "fold-seed"),
@@ -603,4 +608,5 @@ const job_command job_tune = {
     .positional_min = 1,
     .positional_max = -1,
     .run = run,
+    .fits = true,
 };

@@ -4,6 +4,7 @@
 #include "jobs/job.h"
 
 #include "jobs/output.h"
+#include "jobs/settings.h"
 #include "jobs/ui.h"
 #include "mllib/als.h"
 #include "mpi_bridge/gang.h"
@@ -31,6 +32,8 @@ static const job_option common_options[] = {
     {"quiet", 'q', JOB_FLAG, NULL, NULL, 0, 0, false, "print errors and warnings only"},
     {"work-dir", 0, JOB_STRING, "DIR", NULL, 0, 0, false,
      "for log, checkpoints, blocks; gangrun sets its default"},
+    {"config", 0, JOB_STRING, "FILE", NULL, 0, 0, false,
+     "options as lines of key = value, or those of a model; see als(1)"},
     {"fault", 0, JOB_STRINGS, "SPEC", NULL, 0, 0, false,
      "a fault on purpose, see als(1); may be given several times"},
     {"help", 'h', JOB_FLAG, NULL, NULL, 0, 0, false, "print this help"},
@@ -238,11 +241,50 @@ static rdd_status begin_run(job *j, const job_args *args, rdd_status so_far, rdd
 static rdd_status keep_inputs(const job *j, const job_command *command, const job_args *args,
                               rdd_err *err) {
   int first = command->in_place;
+  const char *config = job_string(args, "config");
   rdd_status st = RDD_OK;
-  if (j->comm->rank == 0 && job_given(args, "output"))
+  if (j->comm->rank == 0 && job_given(args, "output")) {
     st = job_output_apart(job_string(args, "output"), job_positional(args) + first,
                           job_positionals(args) - first, err);
+    if (!st && config)
+      st = job_output_apart(job_string(args, "output"), (char *const *)&config, 1, err);
+  }
   return rdd_agree(j->comm, st, err);
+}
+
+/* What the file says that --config names, for what the command line has left open. Collective. */
+static rdd_status add_settings(const job *j, const job_command *command, job_args *args,
+                               job_settings **settings_out, rdd_err *err) {
+  const char *path = job_string(args, "config");
+  if (!path) return RDD_OK;
+  rdd_status st = job_settings_read(j->comm, path, settings_out, err);
+  if (st) return st;
+  const job_settings *s = *settings_out;
+  if (s->of_model && command == &job_train && !job_given(args, "output"))
+    return rdd_set(err, RDD_EUSAGE,
+                   "--output is missing: --config %s repeats what made that model, and does not "
+                   "write over it",
+                   path);
+  if (s->of_model && !command->fits)
+    return rdd_set(err, RDD_EUSAGE,
+                   "--config %s is a model, whose settings are for als train, plan and tune", path);
+  return job_args_add_settings(args, path, s->list, s->n, s->of_model, err);
+}
+
+/* The command line, and settings.
+ *   settings_out  [out] what the args point to; set on failure too. Collective. */
+static rdd_status read_args(const job *j, const job_command *command, const job_option *options,
+                            int argc, char *const *argv, job_args **out,
+                            job_settings **settings_out, rdd_err *err) {
+  job_args *args = NULL;
+  rdd_status st = job_args_read(&args, options, argc, argv, err);
+  if (!st) st = add_settings(j, command, args, settings_out, err);
+  if (!st) st = job_args_complete(args, command->positional_min, command->positional_max, err);
+  if (st)
+    job_args_free(args);
+  else
+    *out = args;
+  return st;
 }
 
 static rdd_status run_command(job *j, const job_command *command, int argc, char **argv,
@@ -257,10 +299,11 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
   /* Known before the rest is parsed, so that even a usage error can be told as JSON. */
   for (int i = 0; i < argc; i++) j->json |= !strcmp(argv[i], "--json");
   job_args *args = NULL;
-  rdd_status st = job_args_parse(&args, options, command->positional_min, command->positional_max,
-                                 argc, argv, err);
+  job_settings *settings = NULL;
+  rdd_status st = read_args(j, command, options, argc, argv, &args, &settings, err);
   st = begin_run(j, args, st, err);
   if (st) goto done;
+  j->json = job_flag(args, "json");
   j->quiet = job_flag(args, "quiet");
   job_ui_init(j->comm->rank == 0, j->quiet);
   j->threads = job_given(args, "threads") ? (int)job_int(args, "threads") : fair_threads(j->comm);
@@ -274,6 +317,7 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
 done:
   job_json_free(j->result);
   job_args_free(args);
+  job_settings_free(settings);
   return st;
 }
 

@@ -42,6 +42,7 @@ typedef struct job_command {
   const job_option *options;          /* ends with a zeroed entry */
   int positional_min, positional_max; /* -1: no limit */
   rdd_status (*run)(job *j, const job_args *args, rdd_err *err); /* collective */
+  bool fits;     /* it takes the settings of a model, too */
   bool in_place; /* its output may take the place of its first argument, though of no other */
 } job_command;
 

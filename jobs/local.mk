@@ -55,6 +55,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/run.c %D%/run.h \
   %D%/save.c %D%/save.h \
   %D%/split_rule.c %D%/split_rule.h \
+  %D%/settings.c %D%/settings.h \
   %D%/spool.c %D%/spool.h \
   %D%/table_file.c %D%/table_file.h \
   %D%/threads.c %D%/threads.h \

@@ -85,6 +85,7 @@ static rdd_status write_root(hid_t file, const job_model_image *m, const job_pro
       {"created", A_TEXT, .text = created},
   };
   rdd_status st = write_attributes(file, list, sizeof(list) / sizeof(list[0]), err);
+  if (!st && how->settings) st = job_h5_set_string(file, "settings", how->settings, err);
   return st ? st : job_params_save(file, &how->params, &how->start, err);
 }
 

@@ -22,6 +22,7 @@ typedef struct job_provenance {
   const als_iteration *history; /* [iterations] */
   const char *inputs;           /* paths as given, separated by blanks */
   const char *command_line;
+  const char *settings; /* those that repeat the run, see settings.h; NULL: none are known */
   double seconds;
 } job_provenance;
 

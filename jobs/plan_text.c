@@ -62,16 +62,10 @@ static void put_word(FILE *out, const char *word) {
 static void put_options(FILE *out, const planning *p) {
   for (const job_option *o = p->options; o->name; o++) {
     if (!job_given(p->args, o->name)) continue;
-    if (o->kind == JOB_FLAG && !job_flag(p->args, o->name)) continue;
     fprintf(out, " --%s", o->name);
     if (o->kind == JOB_FLAG) continue;
     fputc(' ', out);
-    if (o->kind == JOB_INT)
-      fprintf(out, "%" PRId64, job_int(p->args, o->name));
-    else if (o->kind == JOB_REAL)
-      fprintf(out, "%.9g", job_real(p->args, o->name));
-    else
-      put_word(out, job_string(p->args, o->name));
+    put_word(out, job_string(p->args, o->name));
   }
 }
 

@@ -29,7 +29,7 @@ typedef enum train_phase {
 
 typedef struct training {
   job *j;
-  const char *path, *inputs, *init_path;
+  const char *path, *inputs, *init_path, *settings;
   als_params params;
   als_watch watch;
   job_start start;

@@ -1,6 +1,8 @@
 /* See tune_grid.h. */
 #include "jobs/tune_grid.h"
 
+#include "jobs/input.h"
+#include "jobs/settings.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
 
@@ -11,6 +13,7 @@
 #include <string.h>
 
 const job_option job_grid_options[] = {JOB_PARAM_OPTIONS, JOB_START_OPTIONS, {0}};
+static const job_option input_options[] = {JOB_INPUT_OPTIONS, {0}};
 
 enum { WORDS = 64, WORD_BYTES = 400 };
 
@@ -92,7 +95,7 @@ static rdd_status read_axis(const job_args *args, job_grid *grid, const char *te
   for (int a = 0; a < grid->axes; a++)
     if (grid->axis[a].option == option)
       return rdd_set(err, RDD_EUSAGE, "--grid has %s twice", option->name);
-  if (job_given(args, option->name))
+  if (job_typed(args, option->name)) /* one of a settings file gives way */
     return rdd_set(err, RDD_EUSAGE, "--%s is given, and is in the grid too", option->name);
   grid->axis[grid->axes] = (job_axis){.option = option};
   return cut_values(&grid->axis[grid->axes++], equals + 1, err);
@@ -108,39 +111,31 @@ typedef struct words {
 
 static void add_word(words *w, const job_option *o, const char *value) {
   char *text = w->text[w->n];
-  if (o->kind == JOB_FLAG && !strcmp(value, "no")) return;
-  if (o->kind == JOB_FLAG)
-    snprintf(text, WORD_BYTES, "--%s", o->name);
-  else
-    snprintf(text, WORD_BYTES, "--%s=%s", o->name, value);
+  snprintf(text, WORD_BYTES, "--%s=%s", o->name, value);
   w->word[w->n++] = text;
 }
 
-/* What the command line fixes for all points, as words. */
+/* What is fixed for all points, as words. */
 static void add_fixed(words *w, const job_args *args) {
-  char number[40];
-  for (const job_option *o = job_grid_options; o->name; o++) {
-    if (!job_given(args, o->name)) continue;
-    const char *value = number;
-    if (o->kind == JOB_INT)
-      snprintf(number, sizeof number, "%" PRId64, job_int(args, o->name));
-    else if (o->kind == JOB_REAL)
-      snprintf(number, sizeof number, "%.17g", job_real(args, o->name));
-    else
-      value = o->kind == JOB_FLAG ? "yes" : job_string(args, o->name);
-    add_word(w, o, value);
-  }
+  for (const job_option *o = job_grid_options; o->name; o++)
+    if (job_given(args, o->name))
+      add_word(w, o, o->kind == JOB_FLAG ? "yes" : job_string(args, o->name));
 }
 
-/* As if it had been typed. */
-static rdd_status read_point(const job_args *args, job_grid *grid, job_point *point, words *w,
-                             rdd_err *err) {
-  job_args *own = NULL;
+/* A point as if it had been typed; borrows the words. */
+static rdd_status point_args(const job_args *args, const job_grid *grid, const job_point *point,
+                             words *w, job_args **out, rdd_err *err) {
   w->n = 0;
   add_fixed(w, args);
   for (int a = 0; a < grid->axes; a++)
     add_word(w, grid->axis[a].option, job_grid_value(grid, point, a));
-  rdd_status st = job_args_parse(&own, job_grid_options, 0, 0, w->n, w->word, err);
+  return job_args_parse(out, job_grid_options, 0, 0, w->n, w->word, err);
+}
+
+static rdd_status read_point(const job_args *args, job_grid *grid, job_point *point, words *w,
+                             rdd_err *err) {
+  job_args *own = NULL;
+  rdd_status st = point_args(args, grid, point, w, &own, err);
   if (st) return st;
   st = job_params_read(own, &point->params, err);
   point->start = job_start_read(own);
@@ -150,6 +145,26 @@ static rdd_status read_point(const job_args *args, job_grid *grid, job_point *po
   grid->idle = idle;
   job_args_free(own);
   return st;
+}
+
+char *job_grid_settings(const job_args *args, const job_grid *grid, const job_point *point) {
+  job_args *own = NULL;
+  rdd_err unused;
+  char *text = NULL;
+  size_t size = 0;
+  bool good = false;
+  words *w = rdd_alloc(1, sizeof *w);
+  FILE *out = open_memstream(&text, &size);
+  if (!w || !out || point_args(args, grid, point, w, &own, &unused)) goto done;
+  good = job_settings_put_inputs(out, args) && job_settings_put(out, input_options, args) &&
+         job_settings_put(out, job_grid_options, own);
+done:
+  if (out) good = fclose(out) == 0 && good;
+  job_args_free(own);
+  rdd_free(w);
+  if (good) return text;
+  free(text);
+  return NULL;
 }
 
 static int by_number(const void *a, const void *b) {

@@ -43,6 +43,11 @@ RDD_MUST_CHECK rdd_status job_grid_read(const job_args *args, int64_t sample, ui
                                         job_grid *out, rdd_err *err);
 void job_grid_reset(job_grid *grid);
 
+/* Settings with which als train fits a point to all ratings, as jobs/settings.h has them; free() them. NULL
+ * where settings cannot say it, or memory is out.                              Not collective.
+ *   args  [in]  of job_grid_read(), and of a table with JOB_INPUT_OPTIONS */
+char *job_grid_settings(const job_args *args, const job_grid *grid, const job_point *point);
+
 /* A point's value on an axis as given. */
 const char *job_grid_value(const job_grid *grid, const job_point *point, int axis);
 

@@ -1,6 +1,7 @@
 # Tests of the program als from outside: alone, under mpirun, and in the hands of an adversary.
 cli_tests = \
   %D%/cli_bad.sh \
+  %D%/cli_config.sh \
   %D%/cli_evaluate.sh \
   %D%/cli_exchange.sh \
   %D%/cli_fold_in.sh \
@@ -23,9 +24,11 @@ TESTS += $(cli_tests)
 cli_helpers =
 
 if HAVE_CUNIT
-check_PROGRAMS += %D%/jobs_cli.unit
+check_PROGRAMS += %D%/jobs_cli.unit %D%/jobs_settings.unit
 %C%_jobs_cli_unit_SOURCES = %D%/jobs_cli.c
 %C%_jobs_cli_unit_LDADD = $(JOB_TEST_LIBS)
+%C%_jobs_settings_unit_SOURCES = %D%/jobs_settings.c
+%C%_jobs_settings_unit_LDADD = $(JOB_TEST_LIBS)
 
 # A program that the scripts call, which is no test itself.
 cli_helpers += %D%/model_sum
@@ -36,7 +39,7 @@ endif
 EXTRA_PROGRAMS += %D%/model_sum
 CLEANFILES += $(EXTRA_PROGRAMS)
 
-%D%/cli_bad.log %D%/cli_evaluate.log %D%/cli_exchange.log %D%/cli_fold_in.log %D%/cli_formats.log %D%/cli_golden.log %D%/cli_modes.log %D%/cli_movielens.log %D%/cli_quality.log \
+%D%/cli_bad.log %D%/cli_config.log %D%/cli_evaluate.log %D%/cli_exchange.log %D%/cli_fold_in.log %D%/cli_formats.log %D%/cli_golden.log %D%/cli_modes.log %D%/cli_movielens.log %D%/cli_quality.log \
 %D%/cli_pipeline.log %D%/cli_plan.log %D%/cli_recommend.log %D%/cli_resume.log %D%/cli_same_bits.log %D%/cli_signals.log %D%/cli_split.log %D%/cli_tune.log: als$(EXEEXT) $(cli_helpers)
 %D%/cli_map.log: als$(EXEEXT) jobs/maps/maps.so$(EXEEXT)
 check-programs: $(cli_helpers)

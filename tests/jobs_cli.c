@@ -118,7 +118,7 @@ static void refusals(void) {
       {"-o a x --reg-param nan", "--reg-param 'nan' is not a number"},
       {"-o a x --reg-param inf", "--reg-param 'inf' is not a number"},
       {"-o a x --reg-param 0.1x", "--reg-param '0.1x' is not a number"},
-      {"-o a x --bias=yes", "--bias takes no value"},
+      {"-o a x --bias=1", "--bias '1' is neither yes nor no"},
       {"-o a x --format cs", "--format 'cs' is none of auto|csv|tsv"},
       {"-o a x --format auto|csv", "--format 'auto|csv' is none of auto|csv|tsv"},
       {"-o a x --ranks 3", "unknown option --ranks; did you mean --rank?"},
