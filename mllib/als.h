@@ -20,6 +20,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { ALS_MAX_RANK = 4096 };
 
 typedef enum als_solver { ALS_CHOLESKY, ALS_CG, ALS_SUBSPACE } als_solver;
@@ -209,4 +213,7 @@ RDD_MUST_CHECK rdd_status als_evaluate(rdd_comm *comm, const als_model *model,
  *   by_user  [in]  the ratings before als_fit() takes the biases off them */
 uint64_t als_fingerprint(rdd_comm *comm, const als_model *model, const als_side *by_user);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -9,6 +9,10 @@
 
 #include "rdd/comm.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct als_blocks {
   int64_t rows;       /* of the whole side */
   int64_t block_rows; /* of each block but the last: a power of two, 1 to 4096 */
@@ -42,4 +46,7 @@ RDD_MUST_CHECK rdd_status als_blocks_sum(const als_blocks *blocks, rdd_comm *com
                                          const double *partial, int n, double *sum_out,
                                          rdd_err *err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -17,6 +17,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum als_exchange_kind {
   ALS_EXCHANGE_AUTO, /* need only, where that is less */
   ALS_EXCHANGE_NEED,
@@ -32,4 +36,7 @@ typedef struct als_exchange_plan {
 
 typedef struct als_exchange als_exchange;
 
+#ifdef __cplusplus
+}
+#endif
 #endif

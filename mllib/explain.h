@@ -4,6 +4,10 @@
 
 #include "mllib/als.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct als_share {
   int64_t item; /* dense index */
   float rating;
@@ -39,4 +43,7 @@ RDD_MUST_CHECK rdd_status als_explain(rdd_comm *comm, const als_model *model,
                                       const als_entry *rating, int64_t n, als_explanation *out,
                                       rdd_err *err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -8,6 +8,10 @@
 
 #include "mllib/als.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct als_fold_in_counts {
   int64_t ratings; /* that the rows were solved from */
   int64_t unknown; /* left out: of other rows, or of columns that the model lacks */
@@ -41,4 +45,7 @@ RDD_MUST_CHECK rdd_status als_model_merge(als_model *model, rdd_comm *comm, int 
 /* Free ids and tables. Collective; a zeroed or reset one on all ranks is accepted. */
 void als_factors_reset(als_factors *rows);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

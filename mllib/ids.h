@@ -10,6 +10,10 @@
 #include "rdd/comm.h"
 #include "rdd/rdd.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct als_ids {
   int64_t n;
   rdd_type type;    /* RDD_INT64 or RDD_UTF8 */
@@ -53,4 +57,7 @@ const char *als_ids_utf8(const als_ids *ids, int64_t i, int64_t *length_out);
 /* A hash of id number i that depends on the id alone: keys its initial factors. */
 uint64_t als_ids_hash(const als_ids *ids, int64_t i);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -38,3 +38,8 @@ noinst_LIBRARIES += %D%/libmllib.a
   %D%/threads_impl.h \
   %D%/topn.c %D%/topn.h \
   %D%/wire.c %D%/wire.h
+# The public headers, which keep their room's name where they are installed. normal.h is made of the kernels,
+# which are private.
+nobase_gangplankinclude_HEADERS += %D%/als.h %D%/blocks.h %D%/exchange.h %D%/explain.h \
+  %D%/fold_in.h %D%/ids.h %D%/loss.h %D%/metrics.h %D%/model.h %D%/plan.h %D%/ratings.h %D%/seen.h \
+  %D%/spark_init.h %D%/topn.h %D%/wire.h

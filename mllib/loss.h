@@ -17,6 +17,10 @@
 #include <math.h>
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum als_mode { ALS_EXPLICIT, ALS_IMPLICIT, ALS_IALS } als_mode;
 
 typedef struct als_loss {
@@ -49,4 +53,7 @@ static inline double als_loss_of_all(const als_loss *loss) {
   return loss->mode == ALS_IMPLICIT ? 1 : loss->mode == ALS_IALS ? loss->unobserved : 0;
 }
 
+#ifdef __cplusplus
+}
+#endif
 #endif

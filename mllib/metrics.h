@@ -8,6 +8,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { ALS_MAX_CUTOFFS = 16, ALS_MAX_CUTOFF = 10000 };
 
 /* What a model is judged by; everything is borrowed. Rows and columns of `test` need not be the
@@ -95,4 +99,7 @@ void als_test_set_reset(als_test_set *set); /* collective */
 /* What als_errors() and als_rank_held_out() need of it. */
 als_held_out als_test_set_view(const als_test_set *set, const als_model *model);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

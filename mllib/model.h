@@ -15,6 +15,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct als_factors {
   als_ids *ids;           /* owned */
   rdd_table *factors;     /* float[n][k], row-major */
@@ -65,4 +69,7 @@ float als_model_predict(const als_model *model, int64_t u, int64_t i);
  * Not collective. */
 float als_model_cosine(const als_model *model, int side, int64_t a, int64_t b);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

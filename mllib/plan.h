@@ -12,6 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- How many ratings the rows of a side have ---- */
 
 /* So many rows with so many ratings each. */
@@ -117,4 +121,7 @@ typedef struct als_plan {
  * most: blocks of rows are dealt out whole, and a row stays on one rank. */
 als_plan als_plan_make(const als_plan_problem *problem, const als_layout *layout);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -12,6 +12,10 @@
 #include "rdd/comm.h"
 #include "rdd/rdd.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { ALS_USERS = 0, ALS_ITEMS = 1 };
 
 typedef struct als_entry {
@@ -53,4 +57,7 @@ void als_side_reset(als_side *side);
 /* Ratings over all ranks. Collective. */
 int64_t als_side_count(const als_side *side, rdd_comm *comm);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

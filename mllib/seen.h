@@ -5,6 +5,10 @@
 #include "mllib/ratings.h"
 #include "rdd/comm.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Row number i, of those that are asked for together, has seen column[start[i]], ...,
  * column[start[i + 1] - 1]: ascending, perhaps more than once. */
 typedef struct als_seen {
@@ -23,4 +27,7 @@ RDD_MUST_CHECK rdd_status als_seen_fetch(rdd_comm *comm, const als_side *side, c
 
 void als_seen_reset(als_seen *seen);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -4,6 +4,10 @@
 
 #include "mllib/model.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Spark 3.0 seeds its generator in another way than the releases before it. */
 typedef enum als_spark { ALS_SPARK_2 = 2, ALS_SPARK_3 = 3 } als_spark;
 
@@ -22,4 +26,7 @@ RDD_MUST_CHECK rdd_status als_model_init_spark(als_model *model, rdd_comm *comm,
                                                als_spark release, int64_t seed, int blocks,
                                                rdd_err *err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -9,6 +9,10 @@
 #include "mllib/model.h"
 #include "mllib/seen.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct als_topn_query {
   const als_model *model; /* borrowed */
   int side;               /* of the rows */
@@ -38,4 +42,7 @@ void als_topn_rows(als_topn *topn, const int64_t *row, int64_t n_rows, const als
 
 void als_topn_close(als_topn *topn); /* NULL is accepted */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum als_wire {
   ALS_WIRE_FLOAT32,
   ALS_WIRE_FLOAT16, /* IEEE 754 binary16: 11 bits of precision, up to 65504 */
@@ -28,4 +32,7 @@ void als_wire_unpack_float16(const void *from, void *to, int64_t n);
 void als_wire_pack_bfloat16(const void *from, void *to, int64_t n);
 void als_wire_unpack_bfloat16(const void *from, void *to, int64_t n);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

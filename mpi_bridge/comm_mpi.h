@@ -5,6 +5,10 @@
 
 #include "rdd/comm.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The world as an rdd_comm; initialises MPI, and closing it finalises.    Collective.
  * Fails with RDD_EUSAGE where MPI sees one rank and the launcher started several, RDD_ENOMEM, or
  * RDD_EINTERNAL where MPI does not allow threads beside the one that calls it. */
@@ -22,4 +26,7 @@ void gang_comm_set_chunk(int64_t bytes);
  * collective. */
 void gang_comm_set_node_size(int ranks);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -7,6 +7,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Join the gang.                                                          Collective.
  * Under a launcher (mpirun, srun) this initialises MPI, MPI_THREAD_FUNNELED; alone it is one rank
  * without MPI, from the same program. Leave with rdd_comm_close(), which finalises. */
@@ -96,4 +100,7 @@ RDD_MUST_CHECK rdd_status gang_run(rdd_comm *comm, rdd *const *rdds, int n, cons
                                    rdd_counters *counters, const gang_opts *opts, gang_body body,
                                    void *arg, rdd_err *err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -9,3 +9,5 @@ noinst_LIBRARIES += %D%/libmpi_bridge.a
   %D%/hand_off.c \
   %D%/meet.c \
   %D%/table.c
+# The public headers, which keep their room's name where they are installed.
+nobase_gangplankinclude_HEADERS += %D%/comm_mpi.h %D%/gang.h

@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A bijective mix of 64 bits (splitmix64's finaliser; Steele, Lea, Flood 2014). */
 static inline uint64_t rdd_mix64(uint64_t x) {
   x += 0x9e3779b97f4a7c15u;
@@ -26,4 +30,7 @@ static inline double rdd_uniform(uint64_t bits) {
 /* Hash of n bytes. Not against malice; the same on every machine of any byte order. */
 uint64_t rdd_hash_bytes(const void *bytes, size_t n);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
