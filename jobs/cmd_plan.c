@@ -26,6 +26,8 @@ static const double mpi_own = 3.0e6, mpi_code = 8.0e6, mpi_peer = 0.7e6;
 /* Seconds of a rank for a message to another node, as on a fast network. */
 static const double message_seconds = 1.5e-6;
 
+static const char default_network[] = "100Gbit";
+
 /* clang-format off */
 
 /* Those of als train, which also go into the batch script as they are. */
@@ -54,7 +56,7 @@ static const job_option options[] = {
      "ranks of a node; default: this machine's cores by --threads"},
     {"node-memory", 0, JOB_STRING, "BYTES", NULL, 0, 0, false,
      "memory of a node, such as 180G; default: what is free here"},
-    {"network", 0, JOB_STRING, "RATE", "100Gbit", 0, 0, false,
+    {"network", 0, JOB_STRING, "RATE", default_network, 0, 0, false,
      "what a node can send and, at once, receive each second"},
     {"script", 0, JOB_STRING, "FILE", NULL, 0, 0, false,
      "write the batch script there; default: print it last"},
@@ -69,10 +71,18 @@ static int cores_here(void) {
   return cores < 1 ? 1 : cores;
 }
 
+/* That of the ranks that are here. */
+static void take_layout(planning *p) {
+  const rdd_comm *comm = p->j->comm;
+  p->layout = (als_layout){
+      .ranks = comm->size, .ranks_per_node = comm->node_size, .threads = p->j->threads};
+  p->ranks_given = true;
+  p->node_memory = (double)job_memory_available();
+}
+
 static rdd_status read_layout(planning *p, rdd_err *err) {
   const job_args *args = p->args;
   als_layout *l = &p->layout;
-  p->cores = cores_here();
   l->threads = job_given(args, "threads") ? (int)job_int(args, "threads") : 1;
   p->ranks_given = job_given(args, "ranks");
   l->ranks_per_node = p->cores > l->threads ? p->cores / l->threads : 1;
@@ -98,8 +108,13 @@ static rdd_status read_request(planning *p, rdd_err *err) {
                  : !strcmp(wire, "bfloat16") ? ALS_WIRE_BFLOAT16
                                              : ALS_WIRE_FLOAT32;
   params->no_overlap = job_flag(p->args, "no-overlap");
-  if (job_positionals(p->args) == 1) p->ratings = job_positional(p->args)[0];
+  if (job_positionals(p->args) > 0) p->ratings = job_positional(p->args)[0];
   p->problem.message = message_seconds;
+  p->cores = cores_here();
+  if (p->dry) {
+    take_layout(p);
+    return job_plan_bandwidth("network", default_network, &p->problem.bandwidth, err);
+  }
   p->problem.checkpoints = true; /* gangrun asks for them */
   st = read_layout(p, err);
   if (!st)
@@ -173,6 +188,10 @@ static bool stops_paying(const planning *p, int row) {
 /* 1, 2, 4 ... nodes: at least 8, twice the plan's, and until they do not pay. */
 static void fill_table(planning *p) {
   int64_t chosen = p->layout.ranks;
+  if (p->dry) {
+    add_row(p, p->layout);
+    return;
+  }
   for (int64_t nodes = 1; nodes <= most_nodes(p); nodes *= 2) {
     als_layout l = on_nodes(p, nodes);
     bool first = p->n == 0 || p->row_layout[p->n - 1].ranks < chosen;
@@ -248,9 +267,10 @@ static void print_memory(const planning *p) {
   printf("memory of a rank: %s of its own, most in phase: %s; as the kernel counts it (VmHWM) %s\n",
          size_text(plan->own, a), phase_name[plan->peak], size_text(plan->seen, b));
   printf("memory of a node: %s, of which %s are tables of ids and factors that its ranks share;\n"
-         "  the first node has a checkpoint's copy of the factors beside them: %s of %s\n",
-         size_text(plan->node, a), size_text(plan->shared, b), size_text(plan->first_node, c),
-         size_text(p->node_memory, d));
+         "  the first node has %s: %s of %s\n",
+         size_text(plan->node, a), size_text(plan->shared, b),
+         p->problem.checkpoints ? "a checkpoint's copy of the factors beside them" : "no more",
+         size_text(plan->first_node, c), size_text(p->node_memory, d));
 }
 
 static void print_traffic(const planning *p) {
@@ -306,7 +326,9 @@ static void print_assumptions(const planning *p) {
            "does;\n"
            "    under mpirun the former is measured\n",
            1e-6 * (mpi_own + mpi_code), 1e-6 * mpi_peer);
-  printf("  checkpoints are made, as under gangrun; no test or validation part\n");
+  printf("  checkpoints are %s; no test or validation part\n", !p->problem.checkpoints ? "not made"
+                                                               : p->dry                ? "made"
+                                                                        : "made, as under gangrun");
 }
 
 static job_json *row_json(const planning *p, int i) {
@@ -380,18 +402,22 @@ static rdd_status tell(const planning *p, rdd_err *err) {
            job_count_text(p->rows[0]), job_count_text(p->rows[1]), job_count_text(p->count),
            params->rank, p->layout.ranks_per_node, p->layout.ranks_per_node == 1 ? "" : "s",
            p->layout.threads, p->layout.threads == 1 ? "" : "s");
-    print_table(p);
-    printf("\n%s, %" PRId64 " node%s, %" PRId64 " rank%s:\n",
-           p->ranks_given ? "as asked" : "the fewest that have the memory", p->plan.nodes,
-           p->plan.nodes == 1 ? "" : "s", p->layout.ranks, p->layout.ranks == 1 ? "" : "s");
+    if (!p->dry) print_table(p);
+    printf("%s%s, %" PRId64 " node%s, %" PRId64 " rank%s:\n", p->dry ? "" : "\n",
+           p->dry           ? "here"
+           : p->ranks_given ? "as asked"
+                            : "the fewest that have the memory",
+           p->plan.nodes, p->plan.nodes == 1 ? "" : "s", p->layout.ranks,
+           p->layout.ranks == 1 ? "" : "s");
     print_memory(p);
     print_traffic(p);
     print_time(p);
     print_assumptions(p);
   }
-  if (!p->fits)
+  if (!p->fits && p->node_memory > 0)
     job_warn("%" PRId64 " ranks need %.4g GB on the first node, which has %.4g GB", p->layout.ranks,
              1e-9 * p->plan.first_node, 1e-9 * p->node_memory);
+  if (p->dry) return p->j->json ? report_json(p, NULL, err) : RDD_OK;
   char *script = job_plan_script(p);
   rdd_status st = script ? RDD_OK : rdd_set(err, RDD_ENOMEM, "out of memory for the script");
   if (!st && path) st = write_script(path, script, err);
@@ -448,27 +474,40 @@ static void warn_of_rank(const planning *p) {
                p->problem.params.rank, p->rows[side], name[side]);
 }
 
-static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  planning p = {.j = j, .args = args, .options = train_options};
+/* Read what is asked, count, and tell. Collective. */
+static rdd_status make(planning *p, rdd_err *err) {
+  const job_args *args = p->args;
   job_memory_use first = job_memory_now();
-  rdd_status st = rdd_agree(j->comm, read_request(&p, err), err);
+  rdd_status st = rdd_agree(p->j->comm, read_request(p, err), err);
   if (st) goto done;
   const job_idle idle = job_params_idle(args);
-  job_idle_warn(&idle);
-  if (p.ratings) {
-    job_input_opts in = job_input_options(j, args, false);
-    st = job_input_open(j->comm, job_positional(args), 1, &in, &p.input, err);
-    if (!st) job_say("%s", job_input_describe(p.input));
+  if (!p->dry) job_idle_warn(&idle);
+  if (p->ratings) {
+    job_input_opts in = job_input_options(p->j, args, false);
+    st = job_input_open(p->j->comm, job_positional(args), job_positionals(args), &in, &p->input,
+                        err);
+    if (!st) job_say("%s", job_input_describe(p->input));
   }
-  if (!st) st = job_plan_read(&p, err);
+  if (!st) st = job_plan_read(p, err);
   if (st) goto done;
-  warn_of_rank(&p);
-  if (j->comm->rank == 0) st = make_plan(&p, &first, err);
-  st = rdd_agree(j->comm, st, err);
+  warn_of_rank(p);
+  if (p->j->comm->rank == 0) st = make_plan(p, &first, err);
+  st = rdd_agree(p->j->comm, st, err);
 done:
-  for (int side = 0; side < 2; side++) als_degrees_reset(&p.problem.side[side]);
-  job_input_close(p.input);
+  for (int side = 0; side < 2; side++) als_degrees_reset(&p->problem.side[side]);
+  job_input_close(p->input);
   return st;
+}
+
+static rdd_status run(job *j, const job_args *args, rdd_err *err) {
+  planning p = {.j = j, .args = args, .options = train_options};
+  return make(&p, err);
+}
+
+rdd_status job_plan_train(job *j, const job_args *args, bool checkpoints, rdd_err *err) {
+  planning p = {.j = j, .args = args, .options = train_options, .dry = true};
+  p.problem.checkpoints = checkpoints;
+  return make(&p, err);
 }
 
 const job_command job_plan_fit = {

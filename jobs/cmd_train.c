@@ -54,6 +54,8 @@ static const job_option options[] = {
      "seconds until a reading task counts as crashed; 0: no limit"},
     {"speculation", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
      "run a second copy of reading tasks that are much slower than the others"},
+    {"plan", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
+     "say what this run would take, memory and seconds, and fit nothing"},
     {0},
 };
 
@@ -493,6 +495,11 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   rdd_status st = read_params(&t, args, err);
   if (!st) st = plan_checkpoints(&t, args, err);
   if (!st && j->comm->rank == 0) st = job_output_check(t.path, ".h5|.hdf5", err);
+  st = rdd_agree(j->comm, st, err);
+  if (!st && job_flag(args, "plan")) {
+    st = job_plan_train(j, args, t.checkpoint_dir[0] != '\0', err);
+    goto done;
+  }
   if (!st) st = open_store(&t, args, &store, err);
   st = rdd_agree(j->comm, st, err);
   if (!st) st = open_inputs(&t, args, input, err);

@@ -49,6 +49,13 @@ typedef struct job_command {
 extern const job_command job_fold_in, job_plan_fit, job_tune, job_generate, job_import, job_split,
     job_train, job_evaluate, job_predict, job_recommend, job_similar, job_explain, job_info;
 
+/* What a run of als train will take with the ranks that are here, told as als plan tells it; nothing is fitted.
+ *   args         [in]  of als train
+ *   checkpoints  [in]  it will write some                                  Collective.
+ * Fails as reading the ratings does. */
+RDD_MUST_CHECK rdd_status job_plan_train(job *j, const job_args *args, bool checkpoints,
+                                         rdd_err *err);
+
 /* The program: find the command, open the communicator, parse, run, report; the exit status.
  *   commands  [in] ends with NULL */
 int job_main(int argc, char **argv, const job_command *const *commands);

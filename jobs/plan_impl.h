@@ -16,6 +16,7 @@ typedef struct planning {
   const job_args *args;
   const job_option *options; /* those that are handed on to als train */
   const char *ratings;       /* the file, or NULL */
+  bool dry;                  /* it is for this very run of als train, and not for a cluster */
   job_input *input;          /* of it */
   int64_t rows[2], count;    /* users, items; ratings */
   als_plan_problem problem;

@@ -171,7 +171,7 @@ static bool put(FILE *out, const char *key, const char *value) {
 }
 
 static bool of_one_run(const char *name) {
-  static const char *const names[] = {"output", "checkpoint-dir"};
+  static const char *const names[] = {"output", "checkpoint-dir", "plan"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!strcmp(name, names[i])) return true;
   return false;

@@ -90,6 +90,22 @@ check "more factors than items" says "--rank 21 is more than the 20 items"
 run 0 plan --users 300 --items 20 --ratings 4000 --ranks 16384 --ranks-per-node 3 --threads 1 --quiet
 check "the plan's own row is in the table, as far as it goes" eval 'succeeds && prints "^ +5462 +16384 .*  <$"'
 
+# ---- A dry run ----
+
+run 0 generate -o dry.csv --users 3000 --items 400 --ratings 60000 --quiet
+run 0 split dry.csv --train one.csv --test two.csv --test-fraction .4 --quiet
+run 2 train one.csv two.csv -o dry.h5 --rank 8 --max-iter 3 --threads 1 --plan --quiet
+check "train --plan: the ranks that are here, nothing fitted" eval 'succeeds && absent dry.h5 && no_litter &&
+  prints "^3,000 users x 400 items, 60,000 ratings; k = 8; 2 ranks x 1 thread a node" &&
+  prints "^here, 1 node, 2 ranks:" && prints "^memory of a node: [0-9.]+ MB" &&
+  prints "^all: [-+.e0-9]+ s for 3 iterations" && ! prints SBATCH && empty "$stderr"'
+run 2 train one.csv two.csv -o dry.h5 --rank 8 --max-iter 3 --threads 1 --plan --quiet --json
+check "as JSON" eval 'succeeds && json_object users ratings fits ranks layouts && json_is ranks 2 && json_is ratings 60000'
+run 0 train one.csv -o dry.h5 --plan --rank 0
+check "with the mistakes of a real one" eval 'exits 2 && one_message "--rank 0 is out of range"'
+run 0 train missing.csv -o dry.h5 --plan
+check "and its missing files" eval 'exits 66 && one_message "missing.csv"'
+
 # ---- What cannot be ----
 
 shape='--users 1000 --items 500 --ratings 20000'
