@@ -9,3 +9,26 @@ libgangplank_a_LIBADD = $(rdd_librdd_a_OBJECTS) $(mllib_libmllib_a_OBJECTS) \
 
 pkgconfigdir = $(libdir)/pkgconfig
 nodist_pkgconfig_DATA = %D%/gangplank.pc
+
+# bash finds a program's completion by its name.
+bashcompletiondir = $(datadir)/bash-completion/completions
+dist_bashcompletion_DATA = %D%/completions/als %D%/completions/gangrun
+
+# After a change of options: the files in the source tree, from the programs as they are now.
+.PHONY: completions
+completions: als gangrun
+	for p in als gangrun; do \
+	  $(SHELL) $(srcdir)/packaging/completion.sh $$p >completion.tmp && cat completion.tmp >$(srcdir)/packaging/completions/$$p; \
+	  rm -f completion.tmp; done
+
+# module use PREFIX/share/modulefiles; module load gangplank
+modulefiledir = $(datadir)/modulefiles/gangplank
+nodist_modulefile_DATA = %D%/$(PACKAGE_VERSION).lua
+%D%/$(PACKAGE_VERSION).lua: %D%/gangplank.lua.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) packaging && sed -e 's,[@]bindir[@],$(bindir),; s,[@]libdir[@],$(libdir),; s,[@]mandir[@],$(mandir),' \
+	  -e 's,[@]includedir[@],$(includedir),; s,[@]prefix[@],$(prefix),; s,[@]version[@],$(PACKAGE_VERSION),' \
+	  -e 's#[@]mpi[@]#$(MPI_FOUND)#; s#[@]hdf5[@]#$(HDF5_FOUND)#' $(srcdir)/packaging/gangplank.lua.in >$@
+
+EXTRA_DIST += %D%/completion.sh %D%/gangplank.def %D%/gangplank.lua.in \
+  %D%/spack/repo.yaml %D%/spack/packages/gangplank/package.py
+CLEANFILES += %D%/$(PACKAGE_VERSION).lua

@@ -21,7 +21,7 @@ MLLIB_TEST_LIBS = tests/libtestkit.a $(MLLIB_LIBS) $(CUNIT_LIBS)
 MPI_TEST_LIBS = tests/libtestkit.a $(MPI_BRIDGE_LIBS) $(CUNIT_LIBS) -lm
 JOB_TEST_LIBS = tests/libtestkit.a $(JOB_LIBS) $(CUNIT_LIBS)
 
-script_tests = %D%/headers.sh %D%/layering.sh %D%/outside.sh
+script_tests = %D%/headers.sh %D%/layering.sh %D%/outside.sh %D%/packaging.sh %D%/doxygen.sh
 EXTRA_DIST += $(script_tests) %D%/run_mpi.sh
 TESTS += $(script_tests)
 
