@@ -360,21 +360,42 @@ char *job_positionals_joined(const job_args *args) {
   return line;
 }
 
+enum { HELP_COLUMN = 28, HELP_WIDTH = 80 };
+
+/* Words from the help's column on, in as many lines as they need. */
+static void print_wrapped(FILE *out, const char *text) {
+  size_t at = HELP_COLUMN;
+  while (*text) {
+    size_t n = strcspn(text, " ");
+    if (at > HELP_COLUMN && at + 1 + n > HELP_WIDTH) {
+      fprintf(out, "\n%*s", HELP_COLUMN, "");
+      at = HELP_COLUMN;
+    } else if (at > HELP_COLUMN) {
+      fputc(' ', out);
+      at++;
+    }
+    fprintf(out, "%.*s", (int)n, text);
+    at += n;
+    text += n + (text[n] == ' ');
+  }
+}
+
 void job_options_print(FILE *out, const job_option *options) {
   for (const job_option *o = options; o->name; o++) {
-    char left[96];
+    char left[96], help[300];
     int n = o->letter ? snprintf(left, sizeof left, "  -%c, --%s", o->letter, o->name)
                       : snprintf(left, sizeof left, "      --%s", o->name);
     if (o->kind != JOB_FLAG) snprintf(left + n, sizeof left - (size_t)n, " %s", o->metavar);
-    if (strlen(left) > 27)
-      fprintf(out, "%s\n%-28s", left, "");
+    if (strlen(left) > HELP_COLUMN - 1)
+      fprintf(out, "%s\n%-*s", left, HELP_COLUMN, "");
     else
-      fprintf(out, "%-28s", left);
-    fprintf(out, "%s", o->help);
+      fprintf(out, "%-*s", HELP_COLUMN, left);
+    n = snprintf(help, sizeof help, "%s", o->help);
     if (o->required)
-      fprintf(out, " (required)");
+      snprintf(help + n, sizeof help - (size_t)n, " (required)");
     else if (o->preset && o->kind != JOB_FLAG)
-      fprintf(out, " [%s]", o->preset);
+      snprintf(help + n, sizeof help - (size_t)n, " [%s]", o->preset);
+    print_wrapped(out, help);
     fputc('\n', out);
   }
 }

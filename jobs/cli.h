@@ -85,7 +85,7 @@ char *job_positionals_joined(const job_args *args); /* with blanks between them;
 /* Distance of two words in single-letter edits, for "did you mean"; 32 for words longer than that. */
 int job_edit_distance(const char *a, const char *b);
 
-/* Print the options as aligned help lines with defaults. */
+/* Print the options as aligned help lines with defaults, 80 columns wide. */
 void job_options_print(FILE *out, const job_option *options);
 
 #endif

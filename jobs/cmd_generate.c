@@ -512,7 +512,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
 
 const job_command job_generate = {
     .name = "generate",
-    .summary = "make a data set with a planted low-rank model and power-law popularity",
+    .summary = "make ratings with a planted model and power-law popularity",
     .usage = "-o OUT [OPTION]...",
     .example = "als generate -o ratings.h5 --users 138000 --items 27000 --ratings 20000000",
     .options = options,

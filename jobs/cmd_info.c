@@ -398,7 +398,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
 
 const job_command job_info = {
     .name = "info",
-    .summary = "tell what a ratings, model, checkpoint, predictions or recommendations file holds",
+    .summary = "tell what a file holds: ratings, a model, a checkpoint, results",
     .usage = "FILE [OPTION]...",
     .example = "als info model.h5",
     .options = options,

@@ -512,11 +512,12 @@ rdd_status job_plan_train(job *j, const job_args *args, bool checkpoints, rdd_er
 
 const job_command job_plan_fit = {
     .name = "plan",
-    .summary = "predict memory, traffic and time of a fit on a cluster; write its batch script",
+    .summary = "predict memory, traffic and time of a fit; write its batch script",
     .usage = "RATINGS | --users N --items N --ratings N [OPTION]...",
     .example =
-        "als plan --users 480189 --items 17770 --ratings 99000000 --rank 64 --node-memory 180G",
+        "als plan --users 480189 --items 17770 --ratings 99000000 --node-memory 180G",
     .options = options,
+    .daily = " users items ratings rank ranks ranks-per-node node-memory network script ",
     .positional_min = 0,
     .positional_max = 1,
     .run = run,

@@ -210,6 +210,7 @@ const job_command job_recommend = {
     .usage = "MODEL [OPTION]...",
     .example = "als recommend model.h5 --top 10 --users 1,2,3 --exclude-seen ratings.h5",
     .options = options,
+    .daily = " top for users items exclude-seen output ",
     .positional_min = 1,
     .positional_max = 1,
     .run = run,

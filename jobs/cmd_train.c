@@ -479,6 +479,20 @@ static char *settings_of(const job_args *args) {
   return NULL;
 }
 
+/* What somebody hears who interrupts this run: how it goes on. */
+static void prepare_farewell(const training *t) {
+  char text[PATH_MAX + 200];
+  if (t->j->comm->rank != 0) return;
+  if (t->checkpoint_dir[0])
+    snprintf(text, sizeof text, "the same command goes on from the newest checkpoint in %s",
+             t->checkpoint_dir);
+  else
+    snprintf(text, sizeof text,
+             "no model was written, and the same command begins anew; with --checkpoint-dir DIR it "
+             "would go on");
+  job_output_farewell(text);
+}
+
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   training t = {
       .j = j,
@@ -500,6 +514,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
     st = job_plan_train(j, args, t.checkpoint_dir[0] != '\0', err);
     goto done;
   }
+  if (!st) prepare_farewell(&t);
   if (!st) st = open_store(&t, args, &store, err);
   st = rdd_agree(j->comm, st, err);
   if (!st) st = open_inputs(&t, args, input, err);
@@ -524,6 +539,8 @@ const job_command job_train = {
     .usage = "RATINGS... -o model.h5 [OPTION]...",
     .example = "mpirun -n 2 als train ratings.h5 -o model.h5 --rank 64 --bias --test test.h5",
     .options = options,
+    .daily = " output rank max-iter reg-param bias implicit-prefs seed test validation plan "
+             "config ",
     .positional_min = 1,
     .positional_max = -1,
     .run = run,

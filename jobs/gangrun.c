@@ -244,7 +244,8 @@ static verdict judge(const supervisor *s, const attempt *a, int *status) {
     return END;
   }
   if (s->asked) {
-    gangrun_say("%s, after %s; no further attempt", cause, strsignal(s->asked));
+    gangrun_say("%s, after %s; no further attempt. The same command goes on with what is in %s",
+                cause, strsignal(s->asked), s->dir);
     *status = s->asked == SIGUSR1 ? STATUS_STOPPED : 128 + s->asked;
     return END;
   }
@@ -288,7 +289,8 @@ static int supervise(supervisor *s) {
     gangrun_say("attempt %d of %d: %s; %g s to the next attempt, which %s", i, s->max_attempts,
                 cause, delay, reuse);
     if (!wait_for_next(s, delay)) {
-      gangrun_say("%s; no further attempt", strsignal(s->asked));
+      gangrun_say("%s; no further attempt. The same command goes on with what is in %s",
+                  strsignal(s->asked), s->dir);
       return s->asked == SIGUSR1 ? STATUS_STOPPED : 128 + s->asked;
     }
     delay = 2 * delay < longest_backoff ? 2 * delay : longest_backoff;

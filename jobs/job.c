@@ -3,6 +3,7 @@
 
 #include "jobs/job.h"
 
+#include "jobs/input.h"
 #include "jobs/output.h"
 #include "jobs/settings.h"
 #include "jobs/ui.h"
@@ -24,6 +25,7 @@ extern void openblas_set_num_threads(int n) __attribute__((weak));
 extern int openblas_get_parallel(void) __attribute__((weak));
 
 enum { MAX_OPTIONS = 80 };
+enum help { NO_HELP, HELP, ALL_HELP };
 
 static const job_option common_options[] = {
     {"threads", 0, JOB_INT, "N", NULL, 1, 4096, false,
@@ -36,9 +38,11 @@ static const job_option common_options[] = {
      "options as lines of key = value, or those of a model; see als(1)"},
     {"fault", 0, JOB_STRINGS, "SPEC", NULL, 0, 0, false,
      "a fault on purpose, see als(1); may be given several times"},
-    {"help", 'h', JOB_FLAG, NULL, NULL, 0, 0, false, "print this help"},
+    {"help", 'h', JOB_FLAG, NULL, NULL, 0, 0, false, "print the options of every day"},
+    {"help-all", 0, JOB_FLAG, NULL, NULL, 0, 0, false, "print all options"},
     {0},
 };
+static const job_option input_options[] = {JOB_INPUT_OPTIONS, {0}};
 
 int job_exit_code(rdd_status status) {
   switch (status) {
@@ -65,21 +69,42 @@ int job_exit_code(rdd_status status) {
 
 static void print_help(const job_command *const *commands) {
   printf("als: recommenders by alternating least squares, on one machine or a cluster\n\n"
-         "usage: als COMMAND [OPTION]...\n"
-         "       mpirun -n RANKS als COMMAND [OPTION]...\n\ncommands:\n");
+         "usage: [mpirun -n RANKS] als COMMAND [OPTION]...\n\ncommands:\n");
   for (const job_command *const *c = commands; *c; c++)
     printf("  %-10s  %s\n", (*c)->name, (*c)->summary);
-  printf("\nals COMMAND --help tells the options of a command; als --version what this is.\n\n"
+  printf("\nals COMMAND --help tells the options of a command; als --version what this is.\n"
          "example:\n"
          "  als generate -o ratings.h5\n"
          "  mpirun -n 2 als train ratings.h5 -o model.h5 --rank 32\n"
          "  als recommend model.h5 --top 10 --users 1,2,3\n");
 }
 
-static void print_command_help(const job_command *command, const job_option *options) {
-  printf("als %s: %s\n\nusage: als %s %s\n\noptions:\n", command->name, command->summary,
-         command->name, command->usage);
-  job_options_print(stdout, options);
+static bool in_table(const job_option *table, const char *name) {
+  for (; table->name; table++)
+    if (!strcmp(table->name, name)) return true;
+  return false;
+}
+
+/* What fits a screen: the options that are typed every day. */
+static bool is_daily(const job_command *command, const char *name) {
+  char word[64];
+  if (!command->daily) return in_table(command->options, name) && !in_table(input_options, name);
+  snprintf(word, sizeof word, " %s ", name);
+  return strstr(command->daily, word) != NULL;
+}
+
+static void print_command_help(const job_command *command, const job_option *options, bool all) {
+  job_option shown[MAX_OPTIONS] = {{0}};
+  int n = 0, left = 0;
+  for (const job_option *o = options; o->name; o++)
+    if (all || is_daily(command, o->name))
+      shown[n++] = *o;
+    else
+      left++;
+  printf("als %s: %s\n\nusage: als %s %s\n\n%s", command->name, command->summary, command->name,
+         command->usage, n ? "options:\n" : "");
+  job_options_print(stdout, shown);
+  if (left) printf("%d more: als %s --help-all, or man als\n", left, command->name);
   printf("\nexample:\n  %s\n", command->example);
 }
 
@@ -196,15 +221,20 @@ static rdd_status unknown_command(const job_command *const *commands, const char
 /* The command's table, then the options that all commands have. */
 static void merge_options(const job_command *command, job_option out[MAX_OPTIONS]) {
   int n = 0;
-  for (const job_option *o = command->options; o->name && n < MAX_OPTIONS - 8; o++) out[n++] = *o;
+  for (const job_option *o = command->options;
+       o->name && n < MAX_OPTIONS - (int)(sizeof common_options / sizeof *common_options); o++)
+    out[n++] = *o;
   for (const job_option *o = common_options; o->name; o++) out[n++] = *o;
   memset(&out[n], 0, sizeof out[n]);
 }
 
-static bool wants_help(int argc, char *const *argv) {
-  for (int i = 0; i < argc && strcmp(argv[i], "--"); i++)
-    if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) return true;
-  return false;
+static enum help wants_help(int argc, char *const *argv) {
+  enum help help = NO_HELP;
+  for (int i = 0; i < argc && strcmp(argv[i], "--"); i++) {
+    if (!strcmp(argv[i], "--help-all")) return ALL_HELP;
+    if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) help = HELP;
+  }
+  return help;
 }
 
 /* Tell what went wrong, once. A --json caller gets an object even then. */
@@ -291,9 +321,10 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
                               rdd_err *err) {
   job_option options[MAX_OPTIONS];
   merge_options(command, options);
-  if (wants_help(argc, argv)) {
+  enum help help = wants_help(argc, argv);
+  if (help) {
     rdd_status st = begin_run(j, NULL, RDD_OK, err);
-    if (!st && j->comm->rank == 0) print_command_help(command, options);
+    if (!st && j->comm->rank == 0) print_command_help(command, options, help == ALL_HELP);
     return st;
   }
   /* Known before the rest is parsed, so that even a usage error can be told as JSON. */
@@ -310,11 +341,14 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
   j->threads = set_threads(j->threads);
   check_kernels();
   job_output_handle_signals();
+  if (j->comm->rank == 0)
+    job_output_farewell("nothing is left half-written; the same command begins anew");
   j->result = job_json_new();
   st = keep_inputs(j, command, args, err);
   if (!st) st = command->run(j, args, err);
   if (!st && j->json && j->comm->rank == 0 && j->result) job_json_print(j->result, stdout);
 done:
+  job_output_farewell(NULL);
   job_json_free(j->result);
   job_args_free(args);
   job_settings_free(settings);
@@ -338,7 +372,8 @@ static rdd_status dispatch(job *j, const job_command *const *commands, int argc,
     return run_command(j, command, argc - 2, argv + 2, err);
   }
   bool version = !strcmp(word, "--version");
-  bool help = !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+  bool help = !strcmp(word, "--help") || !strcmp(word, "--help-all") || !strcmp(word, "-h") ||
+              !strcmp(word, "help");
   rdd_status st = RDD_OK;
   if (argc < 2)
     st = rdd_set(err, RDD_EUSAGE, "no command given");

@@ -36,11 +36,13 @@ struct job {
 /* A command: its options (also its help), and what it does. */
 typedef struct job_command {
   const char *name;
-  const char *summary;                /* one line for `als --help` */
-  const char *usage;                  /* "RATINGS -o MODEL [OPTION]..." */
-  const char *example;                /* one command line */
-  const job_option *options;          /* ends with a zeroed entry */
-  int positional_min, positional_max; /* -1: no limit */
+  const char *summary;       /* one line for `als --help` */
+  const char *usage;         /* "RATINGS -o MODEL [OPTION]..." */
+  const char *example;       /* one command line */
+  const job_option *options; /* ends with a zeroed entry */
+  const char *
+      daily; /* those that --help tells, " rank max-iter "; NULL: its own, without those of reading */
+  int positional_min, positional_max;                            /* -1: no limit */
   rdd_status (*run)(job *j, const job_args *args, rdd_err *err); /* collective */
   bool fits;     /* it takes the settings of a model, too */
   bool in_place; /* its output may take the place of its first argument, though of no other */

@@ -263,6 +263,32 @@ void job_output_abandon(job_output *output) {
 
 static volatile sig_atomic_t launched; /* there are other ranks */
 
+/* Two texts, of which one is complete at any moment, and whose process they are of: not of its tasks. */
+static char farewell[2][400];
+static volatile sig_atomic_t farewell_turn, farewell_owner;
+
+void job_output_farewell(const char *text) {
+  int other = !farewell_turn;
+  farewell_owner = 0;
+  if (!text) return;
+  snprintf(farewell[other], sizeof(farewell[other]), "%s", text);
+  farewell_turn = other;
+  farewell_owner = (sig_atomic_t)getpid();
+}
+
+/* Only what a signal handler may call. */
+static void say_farewell(int signal_number) {
+  const char *name = signal_number == SIGINT    ? "\nals: interrupted (SIGINT): "
+                     : signal_number == SIGTERM ? "\nals: told to end (SIGTERM): "
+                                                : "\nals: ended by a signal: ";
+  const char *text = farewell[farewell_turn];
+  if (farewell_owner != (sig_atomic_t)getpid()) return;
+  farewell_owner = 0;
+  if (write(STDERR_FILENO, name, strlen(name)) < 0 ||
+      write(STDERR_FILENO, text, strlen(text)) < 0 || write(STDERR_FILENO, "\n", 1) < 0)
+    return; /* nobody listens */
+}
+
 /* Open MPI asks all ranks to go (SIGTERM), and kills those that are left as soon as the first is gone. So
  * ranks that have nothing to remove give the one that has a moment. */
 void job_output_die(int signal_number) {
@@ -272,6 +298,7 @@ void job_output_die(int signal_number) {
     unlink(registry[i].path);
     writes = true;
   }
+  say_farewell(signal_number);
   if (launched && !writes) nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
   signal(signal_number, SIG_DFL);
   raise(signal_number); /* delivered when the handler returns */

@@ -34,6 +34,10 @@ const char *job_output_path(const job_output *output);
  * away for that. */
 void job_output_share(const job_output *output);
 
+/* What a signal that ends this process writes to stderr, after "als: " and the signal's name: what is left and how
+ * to go on. Cut at 400 bytes; NULL: nothing, as at first. Not collective. */
+void job_output_farewell(const char *text);
+
 /* Sync and rename; the output is freed. On failure the temporary file is removed. */
 RDD_MUST_CHECK rdd_status job_output_commit(job_output *output, rdd_err *err);
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,7 +21,8 @@ static struct {
 void job_ui_init(bool speaks, bool quiet) {
   ui.speaks = speaks;
   ui.quiet = quiet;
-  ui.terminal = isatty(STDERR_FILENO) == 1;
+  const char *kind = getenv("TERM");
+  ui.terminal = isatty(STDERR_FILENO) == 1 && kind && strcmp(kind, "dumb") != 0;
 }
 
 double job_now(void) {

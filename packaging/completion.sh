@@ -7,7 +7,7 @@ program=$1
 build=${BUILD:-.}
 
 # told: "--name METAVAR" of each option in a --help, or "--name".
-told() { sed -n 's/^ *\(-[a-z], \)\{0,1\}\(--[a-z-]*\)\( [^ ]*\)\{0,1\}.*/\2\3/p'; }
+told() { sed -n 's/^ \{2,6\}\(-[a-z], \)\{0,1\}\(--[a-z-]*\)\( [^ ]*\)\{0,1\}.*/\2\3/p'; }
 # names: their options, in one line. choices: case branches for those that take one of some words.
 names() { cut -d' ' -f1 | sort -u | tr '\n' ' ' | sed 's/ $//'; }
 choices() {
@@ -27,7 +27,7 @@ _${program}_options() {
   case \$1 in
 END
 if [ -n "$commands" ]; then
-  for command in $commands; do echo "    $command) echo '$("$build/als" "$command" --help | told | names)' ;;"; done
+  for command in $commands; do echo "    $command) echo '$("$build/als" "$command" --help-all | told | names)' ;;"; done
   echo "    *) echo '--help --version' ;;"
 else
   echo "    *) echo '$("$build/$program" --help | told | names)' ;;"
@@ -40,7 +40,7 @@ _${program}_choices() {
   case \$1 in
 END
 if [ -n "$commands" ]; then
-  for command in $commands; do "$build/als" "$command" --help; done | told | choices
+  for command in $commands; do "$build/als" "$command" --help-all; done | told | choices
 else
   "$build/$program" --help | told | choices
 fi

@@ -151,10 +151,13 @@ run 2 --help
 check "rank 0 alone prints it" eval 'succeeds && [ "$(grep -c "^usage:" "$stdout")" -eq 1 ]'
 run 0 --version
 check "als --version" eval 'succeeds && prints "^als \(gangplank\) [0-9]+\.[0-9]+" && empty "$stderr"'
-for command in generate import split train evaluate predict fold-in tune recommend info; do
+for command in generate import split train evaluate predict fold-in tune plan recommend similar explain info; do
   run 0 $command --help
-  check "als $command --help: on stdout, usage and example, no line above 100 columns" \
+  check "als $command --help: on stdout, usage and example, on a screen of 80 x 24" \
     eval 'succeeds && empty "$stderr" && prints "^usage: als $command" && prints "^example:" &&
-      awk "length(\$0) > 100 { exit 1 }" "$stdout"'
+      awk "length(\$0) > 80 || NR > 24 { exit 1 }" "$stdout"'
+  run 0 $command --help-all
+  check "--help-all: no line above 80 columns" \
+    eval 'succeeds && empty "$stderr" && prints "^ +--help-all" && awk "length(\$0) > 80 { exit 1 }" "$stdout"'
 done
 finish

@@ -66,6 +66,7 @@ check "generate alone is writing" wait_for 30 writing big.h5 100k
 echo precious >big.h5
 cp big.h5 before
 check "SIGTERM to it leaves the file that was there" eval 'stopped TERM none && same big.h5 before'
+check "and says how to go on" says '^als: told to end \(SIGTERM\): nothing is left half-written; the same command'
 rm big.h5
 
 run 0 generate -o ratings.csv --users 3000 --items 1000 --ratings 400000
@@ -74,6 +75,11 @@ for signal in INT TERM; do
   check "train under mpirun is at work" wait_for 30 says '^iteration +2/'
   check "SIG$signal to mpirun leaves neither file nor process" stopped $signal model.h5
 done
+
+start 0 train ratings.csv -o model.h5 --rank 20 --max-iter 100000 --checkpoint-dir kept
+check "train alone is at work" wait_for 30 says '^iteration +2/'
+check "SIGHUP to it leaves neither file nor process" stopped HUP model.h5
+check "and says where it goes on" says '^als: ended by a signal: the same command goes on from the newest checkpoint in kept'
 
 # Standard input that is cut, as mpirun cuts it when it is told to stop, is no shorter input.
 run 0 train ratings.csv -o model.h5 --rank 4 --max-iter 1

@@ -6,21 +6,21 @@ man=$top_srcdir/man
 
 : >"$stdout" >"$stderr"
 # told_options: those that a table of --help has, without those that its texts mention.
-told_options() { sed -n 's/  [^ -].*//; /^ *-/p' | options; }
+told_options() { sed -n 's/  [^ -].*//; /^ \{2,6\}-/p' | options; }
 options() { grep -Eo -- '--[a-z][a-z-]*' | sort -u; }
 # of PAGE: the options that a page has a paragraph for.
 of() { sed -n 's/\\-/-/g; /^\.BR* [^a-z]*-/p' "$1" | options; }
 
 commands=$("$als" --help | sed -n 's/^  \([a-z-]*\)  .*/\1/p')
 check "als has commands" [ -n "$commands" ]
-for command in $commands; do "$als" "$command" --help; done | told_options >told
+for command in $commands; do "$als" "$command" --help-all; done | told_options >told
 (cat told && echo --version) | sort -u >expected
 of "$man/als.1" >found
 check "als(1) has the options of als, and no others" same expected found
 diff expected found | sed 's/^/# /'
 for command in $commands; do
   check "als(1) has als $command" eval 'sed "s/\\\\-/-/g" "$man/als.1" | grep -q "^\.SS als $command "'
-  "$als" "$command" --help | told_options >told
+  "$als" "$command" --help-all | told_options >told
   section=$(sed 's/\\-/-/g' "$man/als.1" | sed -n "/^\.SS als $command /,/^\.S[SH] /p")
   common=$(sed 's/\\-/-/g' "$man/als.1" | sed -n '/^\.SH OPTIONS/,/^\.SH FAULTS/p')
   missing=$(while read -r option; do

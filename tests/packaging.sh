@@ -9,7 +9,7 @@ packaging=$top_srcdir/packaging
 
 for program in als gangrun; do
   BUILD=$build sh "$packaging/completion.sh" $program >made
-  check "the completion of $program is that of --help (else: make completions)" same made "$packaging/completions/$program"
+  check "the completion of $program is that of --help-all (else: make completions)" same made "$packaging/completions/$program"
 done
 
 # complete WORD...: what bash offers for the last word, in one line.
