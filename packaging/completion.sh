@@ -21,6 +21,7 @@ case $program in
 esac
 
 cat <<END
+# shellcheck shell=bash disable=SC1091
 # bash completion for $program; made by packaging/completion.sh from --help.
 
 _${program}_options() {

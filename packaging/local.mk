@@ -25,8 +25,8 @@ completions: als gangrun
 modulefiledir = $(datadir)/modulefiles/gangplank
 nodist_modulefile_DATA = %D%/$(PACKAGE_VERSION).lua
 %D%/$(PACKAGE_VERSION).lua: %D%/gangplank.lua.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) packaging && sed -e 's,[@]bindir[@],$(bindir),; s,[@]libdir[@],$(libdir),; s,[@]mandir[@],$(mandir),' \
-	  -e 's,[@]includedir[@],$(includedir),; s,[@]prefix[@],$(prefix),; s,[@]version[@],$(PACKAGE_VERSION),' \
+	$(AM_V_GEN)$(MKDIR_P) packaging && sed -e 's,[@]bindir[@],$(bindir),g; s,[@]libdir[@],$(libdir),g; s,[@]mandir[@],$(mandir),g' \
+	  -e 's,[@]includedir[@],$(includedir),g; s,[@]prefix[@],$(prefix),g; s,[@]version[@],$(PACKAGE_VERSION),g' \
 	  -e 's#[@]mpi[@]#$(MPI_FOUND)#; s#[@]hdf5[@]#$(HDF5_FOUND)#' $(srcdir)/packaging/gangplank.lua.in >$@
 
 EXTRA_DIST += %D%/completion.sh %D%/gangplank.def %D%/gangplank.lua.in \

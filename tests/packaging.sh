@@ -5,15 +5,16 @@
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
 packaging=$top_srcdir/packaging
-: >"$stdout" >"$stderr"
+: >"$stdout"
+: >"$stderr"
 
 for program in als gangrun; do
   BUILD=$build sh "$packaging/completion.sh" $program >made
   check "the completion of $program is that of --help-all (else: make completions)" same made "$packaging/completions/$program"
 done
 
-# complete WORD...: what bash offers for the last word, in one line.
-complete() {
+# completed WORD...: what bash offers for the last word, in one line.
+completed() {
   bash -c '. "$1/completions/$2" || exit 1
     shift; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
     "_$1"; echo "${COMPREPLY[*]}"' bash "$packaging" "$@"
@@ -21,7 +22,7 @@ complete() {
 offers() {
   expected=$1
   shift
-  [ "$(complete "$@")" = "$expected" ]
+  [ "$(completed "$@")" = "$expected" ]
 }
 if command -v bash >/dev/null; then
   check "a command" offers "train" als tr
