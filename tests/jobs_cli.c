@@ -175,12 +175,26 @@ static void distances(void) {
   TK_CHECK(job_edit_distance("a-word-that-is-longer-than-any-option", "rank") == 32);
 }
 
+/* The options that --help names are there; config is of all commands. */
+static void check_daily(const job_command *command) {
+  char words[300], *rest = NULL;
+  if (!command->daily) return;
+  TK_CHECK(command->daily[0] == ' ' && command->daily[strlen(command->daily) - 1] == ' ');
+  snprintf(words, sizeof words, "%s", command->daily);
+  for (char *w = strtok_r(words, " ", &rest); w; w = strtok_r(NULL, " ", &rest)) {
+    bool there = !strcmp(w, "config");
+    for (const job_option *o = command->options; o->name; o++) there |= !strcmp(o->name, w);
+    if (!TK_CHECK(there)) printf("# als %s has no --%s\n", command->name, w);
+  }
+}
+
 /* The commands' own tables: each preset passes its own check, each name is there once. */
 static void commands_have_sound_tables(void) {
-  static const job_command *const command[] = {&job_generate,  &job_import,   &job_split,
-                                               &job_train,     &job_evaluate, &job_predict,
-                                               &job_recommend, &job_info};
+  static const job_command *const command[] = {
+      &job_generate, &job_import,    &job_split, &job_train, &job_evaluate,
+      &job_predict,  &job_recommend, &job_info,  &job_tune,  &job_plan_fit};
   for (size_t c = 0; c < sizeof command / sizeof *command; c++) {
+    check_daily(command[c]);
     for (const job_option *o = command[c]->options; o->name; o++) {
       for (const job_option *p = o + 1; p->name; p++) TK_CHECK(strcmp(o->name, p->name) != 0);
       TK_CHECK(o->help && *o->help);
