@@ -22,7 +22,7 @@ AS_IF([test -n "$$1_LIBS"],
 AC_DEFUN([GANG_MPI_FROM_MPICC], [
 AC_SUBST([MPI_CFLAGS])
 AC_SUBST([MPI_LIBS])
-AC_PATH_PROG([MPICC], [mpicc])
+AC_CHECK_PROGS([MPICC], [mpicc])
 AS_IF([test -z "$MPICC"],
   [AC_MSG_ERROR([MPI is missing: on Debian, apt-get install libopenmpi-dev openmpi-bin; elsewhere,
     load the MPI module, or set MPI_CFLAGS and MPI_LIBS])])

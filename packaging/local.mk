@@ -6,6 +6,7 @@ lib_LIBRARIES += libgangplank.a
 libgangplank_a_SOURCES =
 libgangplank_a_LIBADD = $(rdd_librdd_a_OBJECTS) $(mllib_libmllib_a_OBJECTS) \
   $(mpi_bridge_libmpi_bridge_a_OBJECTS)
+libgangplank_a_DEPENDENCIES = rdd/librdd.a mllib/libmllib.a mpi_bridge/libmpi_bridge.a
 
 pkgconfigdir = $(libdir)/pkgconfig
 nodist_pkgconfig_DATA = %D%/gangplank.pc

@@ -251,11 +251,12 @@ RDD_MUST_CHECK rdd_status rdd_collect(rdd *r, rdd_comm *comm, const rdd_run_opts
 RDD_MUST_CHECK rdd_status rdd_take(rdd *r, rdd_comm *comm, const rdd_run_opts *opts, int64_t n,
                                    rdd_part *part_out, rdd_err *err);
 
+typedef void (*rdd_combine_fn)(void *arg, void *acc, const void *value);
+
 /* Fold the values of a column of numbers: combine(arg, acc, value) makes *acc of both. Inside a
  * partition by row, in its task; then partition by partition: the result never depends on ranks.
  *   acc_out  [out] one value of the column's type, on every rank; untouched on failure
  * Fails with RDD_EUSAGE where there are no rows. */
-typedef void (*rdd_combine_fn)(void *arg, void *acc, const void *value);
 RDD_MUST_CHECK rdd_status rdd_reduce(rdd *r, rdd_comm *comm, const rdd_run_opts *opts,
                                      const char *column, rdd_combine_fn combine, void *arg,
                                      void *acc_out, rdd_err *err);

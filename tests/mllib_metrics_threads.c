@@ -257,18 +257,36 @@ static bool near(double a, double b) {
   return (isnan(a) && isnan(b)) || fabs(a - b) <= 1e-12;
 }
 
+static bool all_true(const bool *value, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (!value[i]) return false;
+  return true;
+}
+
 static bool agree(const als_ranking *a, const als_ranking *b, int cutoffs) {
-  bool same = TK_CHECK(a->users == b->users) & TK_CHECK(a->users_auc == b->users_auc) &
-              TK_CHECK(a->users_without_relevant == b->users_without_relevant) &
-              TK_CHECK(a->users_cold == b->users_cold) & TK_CHECK(a->relevant == b->relevant) &
-              TK_CHECK(a->relevant_cold == b->relevant_cold) &
-              TK_CHECK(a->relevant_seen == b->relevant_seen) & TK_CHECK(near(a->mrr, b->mrr)) &
-              TK_CHECK(near(a->auc, b->auc));
+  const bool whole[] = {
+      TK_CHECK(a->users == b->users),
+      TK_CHECK(a->users_auc == b->users_auc),
+      TK_CHECK(a->users_without_relevant == b->users_without_relevant),
+      TK_CHECK(a->users_cold == b->users_cold),
+      TK_CHECK(a->relevant == b->relevant),
+      TK_CHECK(a->relevant_cold == b->relevant_cold),
+      TK_CHECK(a->relevant_seen == b->relevant_seen),
+      TK_CHECK(near(a->mrr, b->mrr)),
+      TK_CHECK(near(a->auc, b->auc)),
+  };
+  bool same = all_true(whole, sizeof whole / sizeof *whole);
   for (int c = 0; c < cutoffs; c++) {
     const als_at_k *x = &a->at[c], *y = &b->at[c];
-    same &= TK_CHECK(near(x->precision, y->precision)) & TK_CHECK(near(x->recall, y->recall)) &
-            TK_CHECK(near(x->map, y->map)) & TK_CHECK(near(x->ndcg, y->ndcg)) &
-            TK_CHECK(near(x->hit_rate, y->hit_rate)) & TK_CHECK(near(x->coverage, y->coverage));
+    const bool at[] = {
+        TK_CHECK(near(x->precision, y->precision)),
+        TK_CHECK(near(x->recall, y->recall)),
+        TK_CHECK(near(x->map, y->map)),
+        TK_CHECK(near(x->ndcg, y->ndcg)),
+        TK_CHECK(near(x->hit_rate, y->hit_rate)),
+        TK_CHECK(near(x->coverage, y->coverage)),
+    };
+    same = all_true(at, sizeof at / sizeof *at) && same;
   }
   return same;
 }
