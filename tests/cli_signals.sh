@@ -101,6 +101,7 @@ kill -s KILL "$job"
 wait "$job"
 check "mpirun that is killed leaves neither model nor process" \
   eval 'wait_for 5 gone $started && absent folded.h5'
+find . -name '*.tmp.*' -delete # the ranks of some launchers are killed outright; the next run sweeps
 "$als" fold-in model.h5 - -o folded.h5 >"$stdout" 2>"$stderr" <pipe &
 job=$! ran="als fold-in model.h5 -"
 head -n 100 ratings.csv >&7
@@ -126,6 +127,13 @@ shoot() {
   return 1
 }
 
+# ranks_of PID: the ranks that a launcher started, some through a process of its own.
+ranks_of() {
+  for pid in $(children "$1"); do
+    case $(cat "/proc/$pid/comm" 2>/dev/null) in als) echo "$pid" ;; *) children "$pid" ;; esac
+  done
+}
+
 # shoot_one RANKS: import with one task shot; the run goes on. Tries again where all were too fast.
 shoot_one() {
   for _ in 1 2 3 4 5 6; do
@@ -134,7 +142,7 @@ shoot_one() {
     shot=
     while [ -z "$shot" ] && ! ended; do
       if [ "$1" -eq 0 ]; then shoot "$job" && shot=yes
-      else for rank in $(children "$job"); do [ -n "$shot" ] || ! shoot "$rank" || shot=yes; done; fi
+      else for rank in $(ranks_of "$job"); do [ -n "$shot" ] || ! shoot "$rank" || shot=yes; done; fi
     done
     wait "$job"
     status=$?

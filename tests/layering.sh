@@ -39,7 +39,7 @@ offered() {
 }
 
 # archive FILE PREFIX DENIED: it calls nothing that is denied to it, and defines only its own names.
-# (Names that begin with __ are the compiler's: sanitizers, coverage.)
+# (Names that begin with __ or .gomp_ are the compiler's: sanitizers, coverage.)
 archive() {
   name=${1##*/}
   if [ ! -s "$build/$1" ]; then
@@ -48,7 +48,7 @@ archive() {
     return
   fi
   result "$name calls nothing that is denied to it" "$(wanted "$build/$1" | grep -E ": ($3)")"
-  result "$name defines only ${2}_ names" "$(offered "$build/$1" | grep -vE ": (${2}_|__)")"
+  result "$name defines only ${2}_ names" "$(offered "$build/$1" | grep -vE ": (${2}_|__|\.gomp_)")"
 }
 
 # includes HEADER ROOM...: only these rooms include it.

@@ -47,7 +47,8 @@ timeout 60 "$mpiexec" -n 3 outside/parity >"$stdout" 2>"$stderr"
 status=$?
 check "three ranks say the same" eval 'succeeds && same "$stdout" alone'
 
-cxx=${CXX:-$(command -v c++ || command -v g++ || command -v clang++)}
+case ${CC:-cc} in *clang*) first=clang++ ;; *) first=c++ ;; esac # one that links the same OpenMP
+cxx=${CXX:-$(command -v $first || command -v c++ || command -v g++ || command -v clang++)}
 cat >outside.cc <<'END'
 #include <mllib/als.h>
 #include <rdd/hash.h>
