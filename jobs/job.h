@@ -46,7 +46,8 @@ typedef struct job_command {
 } job_command;
 
 extern const job_command job_fold_in, job_plan_fit, job_tune, job_generate, job_import, job_split,
-    job_train, job_evaluate, job_predict, job_recommend, job_similar, job_explain, job_info;
+    job_train, job_evaluate, job_predict, job_recommend, job_similar, job_explain, job_info,
+    job_report;
 
 /* The program: find the command, open the communicator, parse, run, report; the exit status.
  *   commands  [in] ends with NULL */
