@@ -43,9 +43,8 @@ static const char *escape(const char *p) {
 
 static const char *string(const char *p) {
   if (*p++ != '"') return NULL;
-  const char *end = p + strlen(p);
   while (p && *p != '"') {
-    size_t length = job_utf8_length(p, (size_t)(end - p));
+    size_t length = job_utf8_length(p, strnlen(p, 4));
     if (!length || (unsigned char)*p < 0x20) return NULL;
     p = *p == '\\' ? escape(p + 1) : p + length;
   }

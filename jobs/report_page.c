@@ -44,7 +44,7 @@ static void put_file(const job_log_file *file, FILE *out) {
     fputs(i ? ",\n" : "\n", out);
     put_json(file->line[i], out);
   }
-  fputs("]}", out);
+  fputs("\n]}", out); /* so each event has a line of its own */
 }
 
 static void put_log(const job_log *log, FILE *out) {

@@ -72,7 +72,7 @@ static int attempt_of_environment(void) {
 
 static rdd_status add_fault(job_run *run, const char *spec, rdd_err *err) {
   if (run->faults == MAX_FAULTS) return rdd_set(err, RDD_EUSAGE, "more than %d faults", MAX_FAULTS);
-  armed *grown = rdd_realloc(run->armed, (size_t)run->faults + 1, sizeof *grown);
+  job_armed *grown = rdd_realloc(run->armed, (size_t)run->faults + 1, sizeof *grown);
   if (!grown) return rdd_set(err, RDD_ENOMEM, "out of memory for faults");
   run->armed = grown;
   grown[run->faults].struck = false;
@@ -266,7 +266,7 @@ static rdd_status strike(job_run *run, rdd_err *err) {
   if (*r->side) now.key[JOB_FAULT_SIDE] = !strcmp(r->side, "items");
   rdd_status st = RDD_OK;
   for (int i = 0; i < run->faults && !st; i++) {
-    armed *a = &run->armed[i];
+    job_armed *a = &run->armed[i];
     if (a->struck || !job_fault_strikes(&a->fault, &now)) continue;
     a->struck = true;
     st = suffer(run, &a->fault, err);

@@ -10,10 +10,10 @@
 #include <limits.h>
 #include <sys/types.h>
 
-typedef struct armed {
+typedef struct job_armed {
   job_fault fault;
   bool struck; /* in this try of the gang */
-} armed;
+} job_armed;
 
 struct job_run {
   rdd_comm *comm;
@@ -24,7 +24,7 @@ struct job_run {
   double written; /* when the record last was, on the clock of job_now() */
   int tries;      /* of the gang in this attempt: how often "hand-off" began */
   int faults;
-  armed *armed; /* [faults] */
+  job_armed *armed; /* [faults] */
 };
 
 /* ---- Lines of the event log (run_log.c). docs/events.md has them all. ---- */

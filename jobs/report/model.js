@@ -399,7 +399,11 @@ function readRun(data) {
   joinSupervisor(data, launches);
   for (const launch of launches) finishLaunch(launch, data.record);
   launches.sort((a, b) => a.began - b.began);
-  launches.forEach((launch, i) => { launch.index = i; });
+  launches.forEach((launch, i) => {
+    const same = launches.filter(l => l.attempt === launch.attempt);
+    launch.index = i;
+    launch.name = launch.attempt + (same.length > 1 ? ', start ' + (1 + same.indexOf(launch)) : '');
+  });
   const run = {data, launches, last: launches[launches.length - 1]};
   run.stages = [].concat(...launches.map(stagesOf));
   run.iterations = iterationsOf(launches);
@@ -421,7 +425,7 @@ function notesOf(run) {
   }
   for (const launch of run.launches)
     if (launch.missing.length)
-      notes.push('of attempt ' + launch.attempt + ' there is no log of rank' +
+      notes.push('of attempt ' + launch.name + ' there is no log of rank' +
                  (launch.missing.length === 1 ? ' ' : 's ') + launch.missing.slice(0, 20).join(', ') +
                  (launch.missing.length > 20 ? ', ...' : ''));
   return notes;

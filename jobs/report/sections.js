@@ -80,7 +80,7 @@ function runSection(run) {
   if (run.launches.length > 1 || last.supervised)
     table(parent,
           [
-            {name: 'attempt', of: l => l.attempt}, {name: 'began', of: l => moment(l.began)},
+            {name: 'attempt', of: l => l.name}, {name: 'began', of: l => moment(l.began)},
             {name: 'took', of: l => seconds(l.ended - l.began)}, {name: 'ranks', of: l => l.ranks},
             {name: 'resumed after iteration', of: l => l.resumed || ''}, {
               name: 'ended',
@@ -241,7 +241,7 @@ function tasksSection(run) {
   table(parent,
         [
           {name: 'stage of', text: true, of: s => s.what}, {name: 'makes', text: true, of: s => s.rdd},
-          {name: 'attempt', of: s => s.launch.attempt},
+          {name: 'attempt', of: s => s.launch.name},
           {name: 'partitions', of: s => count(s.partitions.size)},
           {name: 'tasks done', of: s => count(s.done)}, {name: 'from blocks', of: s => count(s.found)},
           {name: 'crashed', of: s => count(s.crashed), bad: s => s.crashed > 0},
@@ -263,7 +263,7 @@ function tasksSection(run) {
   foldedTable(parent, count(bad.length) + (bad.length === 1 ? ' task' : ' tasks'),
               [
                 {name: 'partition', of: t => t.partition}, {name: 'of', text: true, of: t => t.rdd},
-                {name: 'attempt of the run', of: t => launchOf.get(t.lane).attempt},
+                {name: 'attempt of the run', of: t => launchOf.get(t.lane).name},
                 {name: 'rank', of: t => t.lane.rank}, {name: 'attempt of the task', of: t => t.attempt},
                 {name: 'came to', text: true, of: t => how[t.how], bad: t => t.how !== 'done'},
                 {name: 'after', of: t => seconds(t.to - t.from)},
@@ -308,7 +308,7 @@ function convergenceSection(run) {
                 {name: 'pairs', of: i => fixed(i.loss_pairs, 7)},
                 {name: 'regularisation', of: i => fixed(i.loss_reg, 7)},
                 {name: 'took', of: i => seconds(i.seconds)},
-                {name: 'made in attempt', of: i => i.launch.attempt}, {name: 'times made', of: i => i.times}
+                {name: 'made in attempt', of: i => i.launch.name}, {name: 'times made', of: i => i.times}
               ],
               list);
 }

@@ -147,7 +147,7 @@ function drawLaunch(s, run, place, top, high, limit) {
         bottom = top + high * Math.min(run.ranks, MOST_LANES);
   const good = launch.verdict === 'done' || launch.verdict === 'stopped';
   svg(s, 'text', {x: place.x, y: 12, class: good ? 'good' : 'bad', 'font-weight': 600},
-      fitted((run.launches.length > 1 ? 'attempt ' + launch.attempt + ': ' : '') +
+      fitted((run.launches.length > 1 ? 'attempt ' + launch.name + ': ' : '') +
                  (launch.verdict === 'again' ? 'failed, run again' : launch.verdict),
              place.width + 20));
   for (const lane of lanes) {
@@ -265,7 +265,7 @@ function timelineButtons(run, parent) {
   choice.push([-1, button('all', 'Everything', () => show(run, -1, 0, 1))]);
   for (const l of some.length > 1 ? some.slice(0, 12) : [])
     choice.push(
-        [l.index, button('attempt ' + l.attempt, 'Attempt ' + l.attempt, () => show(run, l.index, 0, 1))]);
+        [l.index, button('attempt ' + l.name, 'Attempt ' + l.name, () => show(run, l.index, 0, 1))]);
   button('+', 'Closer', () => zoomBy(run, 0.5));
   button('\u2212', 'Less close', () => zoomBy(run, 2));
   button('\u2190', 'Earlier', () => moveBy(run, -0.5));
