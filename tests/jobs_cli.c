@@ -179,7 +179,7 @@ static void distances(void) {
 static void commands_have_sound_tables(void) {
   static const job_command *const command[] = {&job_generate,  &job_import,   &job_split,
                                                &job_train,     &job_evaluate, &job_predict,
-                                               &job_recommend, &job_info};
+                                               &job_recommend, &job_info,     &job_report};
   for (size_t c = 0; c < sizeof command / sizeof *command; c++) {
     for (const job_option *o = command[c]->options; o->name; o++) {
       for (const job_option *p = o + 1; p->name; p++) TK_CHECK(strcmp(o->name, p->name) != 0);

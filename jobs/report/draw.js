@@ -32,9 +32,10 @@ function widthOf(parent) { return Math.max(280, Math.min(1500, (parent.clientWid
 /* ---- Amounts ---- */
 
 function fixed(value, digits) {
+  if (typeof value !== 'number') return '';
   return Number(value.toPrecision(digits)).toLocaleString('en', {maximumFractionDigits: 9});
 }
-function count(n) { return Math.round(n).toLocaleString('en'); }
+function count(n) { return typeof n === 'number' ? Math.round(n).toLocaleString('en') : ''; }
 function seconds(s) {
   if (!isFinite(s)) return '';
   if (s === 0) return '0 s';
@@ -46,6 +47,7 @@ function seconds(s) {
   return Math.floor(minutes / 60) + ' h ' + minutes % 60 + ' min';
 }
 function bytes(n) {
+  if (typeof n !== 'number') return '';
   const units = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
   let unit = 0;
   while (n >= 1000 && unit < units.length - 1) {
@@ -141,8 +143,8 @@ function bars(parent, rows, amount, label) {
 /* ---- Curves over iterations ---- */
 
 /* curves: [{name, points: [[x, y, details]]}] */
-function chart(parent, title, curves, log) {
-  const box = html(parent, 'div'), width = widthOf(box), height = 230, left = 62, right = 12, top = 22,
+function chart(box, title, curves, log) {
+  const width = widthOf(box), height = 230, left = 62, right = 12, top = 22,
         bottom = 30;
   const all = [].concat(...curves.map(c => c.points)), scale = log ? Math.log10 : v => v;
   const xs = all.map(p => p[0]), ys = all.map(p => scale(p[1]));

@@ -357,7 +357,7 @@ function iterationsOf(launches) {
   for (const launch of launches)
     for (const lane of launch.lanes)
       for (const event of lane.events)
-        if (event.event === 'iteration') {
+        if (event.event === 'iteration' && typeof event.iteration === 'number') {
           const before = made.get(event.iteration);
           made.set(event.iteration, Object.assign({launch, times: before ? before.times + 1 : 1}, event));
         }

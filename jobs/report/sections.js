@@ -293,12 +293,16 @@ function convergenceSection(run) {
   });
   const pair = html(parent, 'div', {class: 'pair'}), rmse = keys.filter(([k]) => k !== 'ndcg_validation'),
         ndcg = keys.filter(([k]) => k === 'ndcg_validation');
-  if (rmse.length) chart(pair, rmse.length > 1 ? 'RMSE' : rmse[0][1], rmse.map(k => curve(...k)));
-  if (ndcg.length) chart(pair, ndcg[0][1], ndcg.map(k => curve(...k)));
-  const values = list.map(i => i.objective).filter(v => v > 0);
+  const objective = curve('objective', 'objective'), values = objective.points.map(p => p[1]);
+  const charts = [];
+  if (rmse.length) charts.push([rmse.length > 1 ? 'RMSE' : rmse[0][1], rmse.map(k => curve(...k)), false]);
+  if (ndcg.length) charts.push([ndcg[0][1], ndcg.map(k => curve(...k)), false]);
   if (values.length)
-    chart(pair, 'objective', [curve('objective', 'objective')],
-          Math.max(...values) > 20 * Math.min(...values));
+    charts.push([
+      'objective', [objective], Math.min(...values) > 0 && Math.max(...values) > 20 * Math.min(...values)
+    ]);
+  const boxes = charts.map(() => html(pair, 'div')); /* all of them first, since they share the width */
+  charts.forEach((c, i) => chart(boxes[i], ...c));
   foldedTable(parent, 'Iterations',
               [
                 {name: 'iteration', of: i => i.iteration + (i.exact ? ' (exact)' : '')},

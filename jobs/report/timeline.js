@@ -61,12 +61,14 @@ function taskClass(t) {
   return t.found ? 'found' : 'read';
 }
 
+function slotOf(task) { return Number.isInteger(task.slot) ? Math.max(0, Math.min(4095, task.slot)) : 0; }
+
 function drawTasks(s, place, lane, y, high, limit) {
-  const slots = 1 + Math.max(0, ...lane.tasks.map(t => t.slot || 0)), each = high / slots;
+  const slots = 1 + lane.tasks.reduce((most, t) => Math.max(most, slotOf(t)), 0), each = high / slots;
   const keep = Array.from({length: slots}, () => thinner(limit));
   for (const t of lane.tasks) {
     if (!inView(place, t)) continue;
-    const cls = taskClass(t), x0 = place.at(t.from), x1 = place.at(t.to), slot = t.slot || 0;
+    const cls = taskClass(t), x0 = place.at(t.from), x1 = place.at(t.to), slot = slotOf(t);
     const loud = cls === 'crashed' || cls === 'rerun';
     if (!loud && !keep[slot]({cls, about: t}, x0, x1)) continue;
     const w = Math.max(loud ? 3 : 0.8, x1 - x0 - (x1 - x0 > 3 ? 0.8 : 0));
