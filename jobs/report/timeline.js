@@ -112,6 +112,7 @@ function cross(s, x, y, size, about) {
 
 function fitted(text, width) {
   const letters = Math.floor(width / 6.1);
+  text = String(text);
   return text.length <= letters ? text : letters < 4 ? '' : text.slice(0, letters - 1) + '\u2026';
 }
 
