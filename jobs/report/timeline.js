@@ -136,7 +136,7 @@ function drawTries(s, place, top, bottom) {
 function drawAxis(s, place, y) {
   svg(s, 'line', {x1: place.x, x2: place.x + place.width, y1: y, y2: y, class: 'edge'});
   const zero = place.launch.began;
-  for (const v of steps(place.from - zero, place.to - zero, Math.max(1, Math.floor(place.width / 75)))) {
+  for (const v of steps(place.from - zero, place.to - zero, Math.max(2, Math.floor(place.width / 70)))) {
     const x = place.at(zero + v);
     svg(s, 'line', {x1: x, x2: x, y1: y, y2: y + 4, class: 'edge'});
     if (x < place.x + place.width - 12)
