@@ -46,6 +46,26 @@ check "the gang's two tries" [ "$(marks 'gang( aborted)?"')" -ge 2 ]
 check "the aborted one" [ "$(marks 'gang aborted')" -eq 1 ]
 check "a dot for each iteration" [ "$(marks 'dot c0')" -ge 5 ]
 
+# ---- Hands on it ----
+
+# The page with a script that taps, and tells what it sees.
+{
+  cat w.html
+  echo "<pre id=seen></pre><script>const tap = e => e.dispatchEvent(new MouseEvent('click', {bubbles: true, clientX: 9, clientY: 9}));"
+  echo "const tip = document.getElementById('tip'), seen = [], task = () => document.querySelector('.task.crashed');"
+  echo "tap(task()); seen.push(tip.hidden ? 'hidden' : tip.textContent); tap(document.body); seen.push(tip.hidden ? 'gone' : 'there');"
+  echo "const before = task().getBoundingClientRect().width, button = name => [...document.querySelectorAll('button')].find(b => b.title === name);"
+  echo "const all = () => document.querySelectorAll('.task').length, tasks = all(); for (let i = 0; i < 6; i++) tap(button('Closer')); for (let i = 0; i < 99; i++) tap(button('Later'));"
+  echo "seen.push(all() < tasks ? 'fewer tasks' : 'as many tasks'); tap(button('Everything')); seen.push(Math.abs(task().getBoundingClientRect().width - before) < 0.01 ? 'as before' : 'otherwise');"
+  echo "document.getElementById('seen').textContent = seen.join(' | ').replaceAll('\\n', ' / ');</script>"
+} >tapped.html
+open tapped.html
+seen=$(sed -n 's/^pre id="seen">//p' tags)
+echo "# $seen"
+check "a tap on a task tells of it, one beside it ends that" \
+  eval 'quiet && echo "$seen" | grep -q "^partition 1 of .* / attempt 1: CRASHED / .*signal 9.* | gone |"'
+check "closer, later and everything do that" eval 'echo "$seen" | grep -q "| fewer tasks | as before$"'
+
 # ---- One that is not whole ----
 
 head -c 3000 w/events/attempt-1.rank-0.jsonl >part && mv part w/events/attempt-1.rank-0.jsonl

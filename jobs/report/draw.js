@@ -42,8 +42,8 @@ function seconds(s) {
   if (s < 0.001) return fixed(1e6 * s, 3) + ' \u00b5s';
   if (s < 1) return fixed(1000 * s, 3) + ' ms';
   if (s < 120) return fixed(s, 3) + ' s';
-  const minutes = Math.floor(s / 60);
-  if (minutes < 120) return minutes + ' min ' + Math.round(s - 60 * minutes) + ' s';
+  const whole = Math.round(s), minutes = Math.floor(whole / 60);
+  if (minutes < 120) return minutes + ' min ' + whole % 60 + ' s';
   return Math.floor(minutes / 60) + ' h ' + minutes % 60 + ' min';
 }
 function bytes(n) {
@@ -75,7 +75,7 @@ function steps(low, high, n) {
 
 /* ---- Tables ---- */
 
-/* columns: [{name, of: row -> text, text: bool, bad: row -> bool}] */
+/* columns: [{name, of: row -> text, text: bool, long: bool, bad: row -> bool}] */
 function table(parent, columns, rows, cls) {
   const t = html(html(parent, 'div', {class: 'scroll'}), 'table', cls ? {class: cls} : {});
   const head = html(html(t, 'thead'), 'tr'), body = html(t, 'tbody');
@@ -83,7 +83,7 @@ function table(parent, columns, rows, cls) {
   for (const row of rows) {
     const tr = html(body, 'tr');
     for (const c of columns)
-      html(tr, 'td', {class: (c.text ? 'text' : '') + (c.bad && c.bad(row) ? ' bad' : '')},
+      html(tr, 'td', {class: [c.text && 'text', c.long && 'long', c.bad && c.bad(row) && 'bad'].filter(x => x).join(' ')},
            String(c.of(row)));
   }
   return t;

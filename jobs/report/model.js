@@ -210,7 +210,7 @@ function newLaunch(attempt, began) {
     culprit: -1,
     tries: [],
     resumed: 0,
-    found: new Set()
+    found: new Map()
   };
 }
 
@@ -287,6 +287,11 @@ function findTries(launch) {
   }
 }
 
+/* A block that was found before a task began is what that task reads. */
+function readsBlock(launch, event, began) {
+  return began >= launch.found.get(event.rdd + ' ' + event.partition) - 1e-3;
+}
+
 function finishLaunch(launch, record) {
   launch.lanes.sort((a, b) => a.rank - b.rank);
   launch.began = Math.min(...launch.lanes.map(l => l.began), launch.lanes.length ? Infinity : launch.began);
@@ -302,13 +307,16 @@ function finishLaunch(launch, record) {
   findTries(launch);
   for (const lane of launch.lanes)
     for (const event of lane.events) {
-      if (event.event === 'block-found') launch.found.add(event.rdd + ' ' + event.partition);
+      if (event.event === 'block-found') {
+        const key = event.rdd + ' ' + event.partition;
+        launch.found.set(key, Math.min(event.time, launch.found.has(key) ? launch.found.get(key) : Infinity));
+      }
       if (event.event === 'settings') launch.settings = event;
       if (event.event === 'result') launch.result = event.result;
       if (event.event === 'resumed') launch.resumed = event.iteration;
     }
   for (const lane of launch.lanes)
-    for (const task of lane.tasks) task.found = launch.found.has(task.rdd + ' ' + task.partition);
+    for (const task of lane.tasks) task.found = readsBlock(launch, task, task.from);
 }
 
 /* ---- All of it ---- */
@@ -387,7 +395,7 @@ function graphsOf(launches) {
             if (!node.states.has(event.partition)) node.states.set(event.partition, {});
             const state = node.states.get(event.partition);
             if (event.event === 'task-finished')
-              state.made = (state.made || 0) + !launch.found.has(event.rdd + ' ' + event.partition);
+              state.made = (state.made || 0) + !readsBlock(launch, event, event.time - (event.seconds || 0));
             else
               state[event.event] = (state[event.event] || 0) + 1;
           }

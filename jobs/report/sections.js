@@ -52,6 +52,8 @@ function headerOf(run) {
   if (run.launches.length > 1) bits.push(count(run.launches.length) + ' attempts');
   const crashed = run.tasks.filter(t => t.how === 'crashed').length;
   if (crashed) bits.push(count(crashed) + (crashed === 1 ? ' task' : ' tasks') + ' crashed');
+  const aborted = run.launches.reduce((n, l) => n + l.tries.filter(t => !t.good).length, 0);
+  if (aborted) bits.push('the gang aborted ' + (aborted === 1 ? 'once' : count(aborted) + ' times'));
   bits.push(seconds(last.ended - run.launches[0].began) + ' from the first event to the last');
   const final = run.iterations[run.iterations.length - 1];
   if (final && typeof final.rmse_train === 'number') bits.push('RMSE ' + fixed(final.rmse_train, 5));
@@ -88,8 +90,8 @@ function runSection(run) {
               of: l => (VERDICTS[l.verdict] || [l.verdict])[0],
               bad: l => l.verdict !== 'done'
             },
-            {name: 'why', text: true, of: l => l.cause || ''},
-            {name: 'the next', text: true, of: l => l.next || ''}
+            {name: 'why', text: true, long: true, of: l => l.cause || ''},
+            {name: 'the next', text: true, long: true, of: l => l.next || ''}
           ],
           run.launches);
   html(parent, 'p', {class: 'soft'},
@@ -212,7 +214,7 @@ function lineageSection(run) {
   ]);
   html(parent, 'p', {class: 'soft'},
        'A thick frame is kept; a thick arrow is wide: every partition of one needs all of the other.');
-  const of = key => row => [...row.node.states.values()].filter(st => st[key]).length;
+  const of = key => row => count([...row.node.states.values()].filter(st => st[key]).length);
   foldedTable(parent, 'As a table',
               [
                 {name: 'stage of', text: true, of: r => r.graph.what},
@@ -267,7 +269,7 @@ function tasksSection(run) {
                 {name: 'rank', of: t => t.lane.rank}, {name: 'attempt of the task', of: t => t.attempt},
                 {name: 'came to', text: true, of: t => how[t.how], bad: t => t.how !== 'done'},
                 {name: 'after', of: t => seconds(t.to - t.from)},
-                {name: 'message', text: true, of: t => t.message || ''}
+                {name: 'message', text: true, long: true, of: t => t.message || ''}
               ],
               bad);
 }
@@ -450,7 +452,8 @@ function textOf(value) {
 function settingsSection(run) {
   const parent = section('settings'), settings = latest(run, 'settings'), result = latest(run, 'result');
   const rowsOf = object => Object.keys(object).map(key => [key, textOf(object[key])]);
-  const columns = [{name: 'name', text: true, of: r => r[0]}, {name: 'value', text: true, of: r => r[1]}];
+  const columns =
+      [{name: 'name', text: true, of: r => r[0]}, {name: 'value', text: true, long: true, of: r => r[1]}];
   const pair = html(parent, 'div', {class: 'pair'}), left = html(pair, 'div'), right = html(pair, 'div');
   html(left, 'h3', {}, 'Options, given or by default');
   if (settings)

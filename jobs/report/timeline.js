@@ -83,19 +83,20 @@ function drawTasks(s, place, lane, y, high, limit) {
   }
 }
 
-/* Phases, but where tasks are: those tell it themselves. */
+/* Phases, but where tasks are: those tell it themselves, and a rank without any was idle. */
 function drawSpans(s, place, lane, y, high, limit) {
   const keep = thinner(limit);
   for (const span of lane.spans) {
     if (!inView(place, span)) continue;
-    const x0 = place.at(span.from), x1 = place.at(span.to), tasks = span.kind === 'read' && lane.tasks.length;
-    if (tasks || !keep({cls: span.kind, about: span}, x0, x1)) continue;
+    const x0 = place.at(span.from), x1 = place.at(span.to), reads = span.kind === 'read';
+    const cls = reads && place.launch.lanes.some(l => l.tasks.length) ? 'other' : span.kind;
+    if ((reads && lane.tasks.length) || !keep({cls, about: span}, x0, x1)) continue;
     markShape(s, 'rect', {
       x: x0.toFixed(2),
       y,
       width: Math.max(0.6, x1 - x0).toFixed(2),
       height: high,
-      class: 'span ' + span.kind + (span.whole ? '' : ' cutspan')
+      class: 'span ' + cls + (span.whole ? '' : ' cutspan')
     },
               span);
   }
@@ -152,7 +153,7 @@ function drawLaunch(s, run, place, top, high, limit) {
   svg(s, 'text', {x: place.x, y: 12, class: good ? 'good' : 'bad', 'font-weight': 600},
       fitted((run.launches.length > 1 ? 'attempt ' + launch.name + ': ' : '') +
                  (launch.verdict === 'again' ? 'failed, run again' : launch.verdict),
-             place.width + 20));
+             place.width));
   for (const lane of lanes) {
     const y = top + high * lane.rank, inner = high - (high > 8 ? 4 : 1);
     svg(s, 'rect',
@@ -283,8 +284,10 @@ function timelineSection(run) {
   const parent = section('timeline');
   html(
       parent, 'p', {class: 'soft'},
-      'Each task is a box of its own, and one that crashes is run again alone. The gang is a frame around ' +
-          'all ranks, and where one of them dies all begin again.');
+      'Each task is a box of its own, and one that crashes is run again alone.' +
+          (run.launches.some(l => l.tries.length) ?
+               ' The gang is a frame around all ranks, and where one of them fails all begin again.' :
+               ''));
   if (!run.launches.some(l => l.lanes.length)) {
     html(parent, 'p', {}, 'No rank has written a log.');
     return;
