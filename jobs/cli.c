@@ -380,6 +380,34 @@ static void print_wrapped(FILE *out, const char *text) {
   }
 }
 
+static void tell_value(const job_option *o, const value *v, job_json *out) {
+  switch (o->kind) {
+  case JOB_FLAG:
+    job_json_bool(out, o->name, v->flag);
+    break;
+  case JOB_INT:
+    job_json_int(out, o->name, v->integer);
+    break;
+  case JOB_REAL:
+    job_json_real(out, o->name, v->real);
+    break;
+  case JOB_STRING:
+  case JOB_CHOICE:
+    job_json_string(out, o->name, v->string);
+    break;
+  case JOB_STRINGS:
+    job_json_strings(out, o->name, v->strings, v->n);
+    break;
+  }
+}
+
+void job_args_tell(const job_args *args, job_json *out) {
+  for (int o = 0; o < args->n; o++)
+    if (args->values[o].given || args->options[o].preset)
+      tell_value(&args->options[o], &args->values[o], out);
+  job_json_strings(out, "arguments", (const char *const *)args->positional, args->positionals);
+}
+
 void job_options_print(FILE *out, const job_option *options) {
   for (const job_option *o = options; o->name; o++) {
     char left[96], help[300];

@@ -2,6 +2,7 @@
 #ifndef JOB_CLI_H
 #define JOB_CLI_H
 
+#include "jobs/json.h"
 #include "rdd/status.h"
 
 #include <stdbool.h>
@@ -81,6 +82,10 @@ bool job_typed(const job_args *args,
 int job_positionals(const job_args *args);
 char *const *job_positional(const job_args *args);
 char *job_positionals_joined(const job_args *args); /* with blanks between them; NULL: no memory */
+
+/* All options that have a value, given or by default, as keys of an object; `arguments` is what is no
+ * option. */
+void job_args_tell(const job_args *args, job_json *out);
 
 /* Distance of two words in single-letter edits, for "did you mean"; 32 for words longer than that. */
 int job_edit_distance(const char *a, const char *b);

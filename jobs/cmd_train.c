@@ -18,7 +18,6 @@
 #include "mpi_bridge/gang.h"
 #include "rdd/memory.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,7 +174,7 @@ static rdd_status after_iteration(void *arg, rdd_comm *comm, const als_model *mo
   (void)stop_out; /* a run that is stopped has no model yet */
   job_train_show(t, now);
   job_run_log_iteration(t->j->run, now);
-  job_train_log_exchange(t, now);
+  job_run_log_spent(t->j->run, now);
   if (!t->checkpoints || now->exact) return RDD_OK; /* the next that happens is the model */
   bool stop = done < t->params.max_iter && stop_asked(t, comm);
   rdd_status st = job_checkpoints_save(t->checkpoints, model, history, done, stop, err);
@@ -234,18 +233,10 @@ static rdd_status write_model(training *t, rdd_comm *comm, rdd_err *err) {
   return st;
 }
 
-/* An event of the log: this rank's memory so far. Not collective. */
-static void log_memory(const training *t, const char *after, const job_memory_use *use) {
-  job_run_log(t->j->run,
-              "\"event\": \"memory\", \"after\": \"%s\", \"partitions\": %" PRId64
-              ", \"peak\": %" PRId64 ", \"anonymous\": %" PRId64 ", \"shared\": %" PRId64,
-              after, t->partition_bytes, use->peak, use->anonymous, use->shared);
-}
-
 /* Every rank's memory, before the model is written: after that all that is left is to tell. Collective. */
 static void gather_memory(training *t, rdd_comm *comm) {
   job_memory_use now = job_memory_now();
-  log_memory(t, "training", &now);
+  job_run_log_memory(t->j->run, "training", t->partition_bytes, &now);
   const int64_t own[TRAIN_MEMORIES] = {t->partition_bytes, t->handed.peak, now.peak};
   rdd_allgather(comm, own, sizeof own, t->memory);
 }
@@ -314,7 +305,7 @@ static rdd_status train(gang *g, rdd_parts *const *parts, void *arg, rdd_err *er
   if (st) goto done;
   t->handed = job_memory_now();
   t->began[TRAIN_ITERATIONS] = job_now();
-  log_memory(t, "hand-off", &t->handed);
+  job_run_log_memory(t->j->run, "hand-off", t->partition_bytes, &t->handed);
   describe_run(t, comm);
   st = fit(t, comm, err);
   if (!st) gather_memory(t, comm);

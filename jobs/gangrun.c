@@ -16,8 +16,10 @@
 
 #include "jobs/cli.h"
 #include "jobs/gangrun_impl.h"
+#include "jobs/json.h"
 #include "jobs/leftovers.h"
 #include "jobs/processes.h"
+#include "jobs/ui.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
 
@@ -199,6 +201,53 @@ static void tell_reuse(const supervisor *s, char *text, size_t room) {
     snprintf(text, room, "starts from the beginning%s", blocks_text);
 }
 
+/* ---- The event log: what the ranks cannot know ---- */
+
+/* One line of WORK_DIR/events/gangrun.jsonl. A log that cannot be written ends nothing. */
+static void log_line(const supervisor *s, job_json *json) {
+  char path[PATH_MAX + 24];
+  const char *inside = json ? job_json_inside(json) : NULL;
+  snprintf(path, sizeof path, "%s/events", s->dir);
+  (void)mkdir(path, 0777);
+  snprintf(path, sizeof path, "%s/events/gangrun.jsonl", s->dir);
+  FILE *file = inside ? fopen(path, "ae") : NULL;
+  if (file) {
+    fprintf(file, "{\"time\": %.6f, %s}\n", job_unix_time(), inside);
+    fclose(file);
+  }
+  job_json_free(json);
+}
+
+static job_json *new_line(const char *event, int number) {
+  job_json *json = job_json_new();
+  job_json_string(json, "event", event);
+  job_json_int(json, "attempt", number);
+  return json;
+}
+
+static void log_launch(const supervisor *s, int number) {
+  int words = 0;
+  while (s->command[words]) words++;
+  job_json *json = new_line("launch", number);
+  job_json_strings(json, "command", (const char *const *)s->command, words);
+  job_json_int(json, "max_attempts", s->max_attempts);
+  log_line(s, json);
+}
+
+/* What an attempt came to: "done", "stopped", "again" or "given up"; next: what the next one finds, or "". */
+static void log_verdict(const supervisor *s, const attempt *a, const char *verdict,
+                        const char *next) {
+  char cause[TEXT] = "";
+  job_json *json = new_line("launch-ended", a->number);
+  if (strcmp(verdict, "done")) gangrun_describe(s, a, cause, sizeof cause);
+  job_json_string(json, "verdict", verdict);
+  job_json_string(json, "cause", cause);
+  if (a->who.rank >= 0) job_json_int(json, "rank", a->who.rank);
+  if (a->who.signal) job_json_int(json, "signal", a->who.signal);
+  job_json_string(json, "next", next);
+  log_line(s, json);
+}
+
 /* ---- Deciding ---- */
 
 typedef enum verdict { AGAIN, END } verdict;
@@ -274,18 +323,26 @@ static int supervise(supervisor *s) {
       gangrun_say("%s: cannot be written: %s", s->dir, strerror(errno));
       return STATUS_IO;
     }
+    log_launch(s, number);
     gangrun_attempt(s, &a);
     if (!WIFEXITED(a.status)) job_leftovers_sweep(s->dir, number);
     if (judge(s, &a, &status) == END) {
+      log_verdict(s, &a,
+                  status == 0                ? "done"
+                  : status == STATUS_STOPPED ? "stopped"
+                                             : "given up",
+                  "");
       if (!status && i > 1) gangrun_say("done in attempt %d of %d", i, s->max_attempts);
       return status;
     }
     gangrun_describe(s, &a, cause, sizeof cause);
     if (i == s->max_attempts) {
+      log_verdict(s, &a, "given up", "");
       gangrun_say("attempt %d of %d: %s; giving up", i, i, cause);
       return STATUS_INTERNAL;
     }
     tell_reuse(s, reuse, sizeof reuse);
+    log_verdict(s, &a, "again", reuse);
     gangrun_say("attempt %d of %d: %s; %g s to the next attempt, which %s", i, s->max_attempts,
                 cause, delay, reuse);
     if (!wait_for_next(s, delay)) {

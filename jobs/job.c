@@ -344,8 +344,10 @@ static rdd_status run_command(job *j, const job_command *command, int argc, char
   if (j->comm->rank == 0)
     job_output_farewell("nothing is left half-written; the same command begins anew");
   j->result = job_json_new();
+  job_run_log_settings(j->run, command->name, j->threads, args);
   st = keep_inputs(j, command, args, err);
   if (!st) st = command->run(j, args, err);
+  if (!st && j->result) job_run_log_result(j->run, j->result);
   if (!st && j->json && j->comm->rank == 0 && j->result) job_json_print(j->result, stdout);
 done:
   job_output_farewell(NULL);

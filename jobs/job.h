@@ -49,7 +49,8 @@ typedef struct job_command {
 } job_command;
 
 extern const job_command job_fold_in, job_plan_fit, job_tune, job_generate, job_import, job_split,
-    job_train, job_evaluate, job_predict, job_recommend, job_similar, job_explain, job_info;
+    job_train, job_evaluate, job_predict, job_recommend, job_similar, job_explain, job_info,
+    job_report;
 
 /* What a run of als train will take with the ranks that are here, told as als plan tells it; nothing is fitted.
  *   args         [in]  of als train

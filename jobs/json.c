@@ -122,6 +122,17 @@ void job_json_reals(job_json *json, const char *key, const double *value, int64_
   put(json, "]");
 }
 
+void job_json_strings(job_json *json, const char *key, const char *const *value, int64_t n) {
+  if (!json) return;
+  put_key(json, key);
+  put(json, "[");
+  for (int64_t i = 0; i < n; i++) {
+    if (i) put(json, ", ");
+    put_string(json, value[i]);
+  }
+  put(json, "]");
+}
+
 static void put_object(job_json *json, const job_json *object) {
   const char *text = job_json_inside(object);
   put(json, "{");

@@ -16,6 +16,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/cmd_plan.c \
   %D%/cmd_predict.c \
   %D%/cmd_recommend.c \
+  %D%/cmd_report.c \
   %D%/cmd_similar.c \
   %D%/cmd_split.c \
   %D%/cmd_train.c \
@@ -33,6 +34,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/input_sniff.c \
   %D%/job.c %D%/job.h \
   %D%/json.c %D%/json.h \
+  %D%/json_check.c \
   %D%/leftovers.c %D%/leftovers.h \
   %D%/lines.c \
   %D%/lists.c %D%/lists.h \
@@ -51,8 +53,9 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/read_plain.c \
   %D%/read_text.c \
   %D%/record.c %D%/record.h \
+  %D%/report.h %D%/report_log.c %D%/report_page.c %D%/report_trace.c \
   %D%/rows.c \
-  %D%/run.c %D%/run.h \
+  %D%/run.c %D%/run.h %D%/run_impl.h %D%/run_log.c \
   %D%/save.c %D%/save.h \
   %D%/split_rule.c %D%/split_rule.h \
   %D%/settings.c %D%/settings.h \
@@ -64,6 +67,17 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/tune_grid.c %D%/tune_grid.h \
   %D%/ui.c %D%/ui.h \
   %D%/utf8.c %D%/utf8.h
+
+# The page of `als report`, as strings of C.
+report_parts = %D%/report/page.html %D%/report/style.css %D%/report/model.js %D%/report/draw.js \
+  %D%/report/timeline.js %D%/report/sections.js
+EXTRA_DIST += $(report_parts) %D%/report/embed.awk
+CLEANFILES += %D%/report_page.inc
+%D%/report_page.inc: $(report_parts) %D%/report/embed.awk
+	$(AM_V_GEN)$(MKDIR_P) %D% && $(AWK) -v dir='$(srcdir)/%D%/report' \
+	  -f '$(srcdir)/%D%/report/embed.awk' '$(srcdir)/%D%/report/page.html' >$@.tmp && mv $@.tmp $@
+%D%/libjobs_a-report_page.$(OBJEXT): %D%/report_page.inc
+
 als_SOURCES = %D%/main.c
 als_CPPFLAGS = $(AM_CPPFLAGS)
 als_LDADD = $(JOB_LIBS)

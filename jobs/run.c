@@ -8,9 +8,8 @@
 
 #include "jobs/fault.h"
 #include "jobs/json.h"
-#include "jobs/leftovers.h"
 #include "jobs/output.h"
-#include "jobs/record.h"
+#include "jobs/run_impl.h"
 #include "jobs/ui.h"
 #include "rdd/memory.h"
 
@@ -18,7 +17,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,26 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_ROOM = 8192, MAX_FAULTS = 64, PATIENCE_SECONDS = 2 };
+enum { MAX_FAULTS = 64, PATIENCE_SECONDS = 2 };
 
 static const double heartbeat_seconds = 0.2;
-
-typedef struct armed {
-  job_fault fault;
-  bool struck; /* in this try of the gang */
-} armed;
-
-struct job_run {
-  rdd_comm *comm;
-  pid_t pid;          /* of the rank; a forked child writes no record */
-  char dir[PATH_MAX]; /* "": none */
-  int log;            /* descriptor of the event log, or -1 */
-  job_record record;
-  double written; /* when the record last was, on the clock of job_now() */
-  int tries;      /* of the gang in this attempt: how often "hand-off" began */
-  int faults;
-  armed *armed; /* [faults] */
-};
 
 /* Set by a signal, so they cannot be in a run. */
 static volatile sig_atomic_t stop_allowed, stop_asked, stop_second;
@@ -54,12 +35,6 @@ static void set_phase(job_record *r, const char *phase, int iteration, const cha
   snprintf(r->phase, sizeof r->phase, "%s", phase);
   snprintf(r->side, sizeof r->side, "%s", side);
   r->iteration = iteration;
-}
-
-static double unix_time(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_REALTIME, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- Opening ---- */
@@ -97,7 +72,7 @@ static int attempt_of_environment(void) {
 
 static rdd_status add_fault(job_run *run, const char *spec, rdd_err *err) {
   if (run->faults == MAX_FAULTS) return rdd_set(err, RDD_EUSAGE, "more than %d faults", MAX_FAULTS);
-  armed *grown = rdd_realloc(run->armed, (size_t)run->faults + 1, sizeof *grown);
+  job_armed *grown = rdd_realloc(run->armed, (size_t)run->faults + 1, sizeof *grown);
   if (!grown) return rdd_set(err, RDD_ENOMEM, "out of memory for faults");
   run->armed = grown;
   grown[run->faults].struck = false;
@@ -140,7 +115,7 @@ static void fill_record(job_record *r) {
   r->attempt = attempt_of_environment();
   r->exit_code = -1;
   r->pid = getpid();
-  r->started = r->updated = unix_time();
+  r->started = r->updated = job_unix_time();
   strcpy(r->program, "als");
   strcpy(r->version, PACKAGE_VERSION);
   strcpy(r->phase, "starting");
@@ -154,25 +129,8 @@ static bool is_writer(const job_run *run) {
 static bool write_record(job_run *run, bool final) {
   if (!is_writer(run)) return true;
   run->written = job_now();
-  run->record.updated = unix_time();
+  run->record.updated = job_unix_time();
   return job_record_write(run->dir, &run->record, final);
-}
-
-static void log_json(job_run *run, job_json *json);
-
-static void log_start(job_run *run, const char *command_line) {
-  job_json *json = job_json_new();
-  if (!json) return;
-  job_json_string(json, "event", "job-started");
-  job_json_string(json, "command", command_line);
-  job_json_string(json, "version", PACKAGE_VERSION);
-  job_json_int(json, "attempt", run->record.attempt);
-  job_json_int(json, "rank", run->comm->rank);
-  job_json_int(json, "ranks", run->comm->size);
-  job_json_string(json, "host", run->record.host);
-  job_json_int(json, "pid", run->pid);
-  job_leftovers_note(json);
-  log_json(run, json);
 }
 
 rdd_status job_run_open(job_run **out, rdd_comm *comm, const char *command_line, const char *dir,
@@ -208,7 +166,7 @@ rdd_status job_run_open(job_run **out, rdd_comm *comm, const char *command_line,
   if (!st && !write_record(run, false))
     st = rdd_set(err, RDD_EIO, "%s/record.json: cannot be written: %s", run->dir, strerror(errno));
   st = rdd_agree(comm, st, err);
-  if (!st) log_start(run, command_line);
+  if (!st) job_run_log_start(run, command_line);
 done:
   rdd_free(word);
   if (run && !run->comm) {
@@ -229,13 +187,7 @@ static void finish_record(job_record *r, int exit_code, const rdd_err *err) {
 
 bool job_run_close(job_run *run, int exit_code, const rdd_err *err) {
   if (!run) return true;
-  job_json *json = job_json_new();
-  if (json) {
-    job_json_string(json, "event", "job-ended");
-    job_json_int(json, "exit_code", exit_code);
-    if (err) job_json_string(json, "message", err->message);
-    log_json(run, json);
-  }
+  job_run_log_end(run, exit_code, err);
   finish_record(&run->record, exit_code, err);
   run->record.progress++;
   bool good = write_record(run, true);
@@ -263,95 +215,6 @@ int job_run_attempt(const job_run *run) {
   return run ? run->record.attempt : 1;
 }
 
-/* ---- The event log ---- */
-
-/* One write(2) on an O_APPEND descriptor: the lines of a rank and its children do not mix. */
-static void put_line(job_run *run, const char *inside) {
-  char line[LINE_ROOM];
-  int n = snprintf(line, sizeof line, "{\"time\": %.6f, %s}\n", unix_time(), inside);
-  if (n < 0 || n >= LINE_ROOM) return;
-  ssize_t written = write(run->log, line, (size_t)n);
-  (void)written; /* a log that cannot be written ends no job */
-}
-
-static void log_json(job_run *run, job_json *json) {
-  const char *inside = job_json_inside(json);
-  if (run && run->log >= 0 && inside) put_line(run, inside);
-  job_json_free(json);
-}
-
-void job_run_log(job_run *run, const char *format, ...) {
-  if (!run || run->log < 0) return;
-  char inside[LINE_ROOM - 64];
-  va_list args;
-  va_start(args, format);
-  int n = vsnprintf(inside, sizeof inside, format, args);
-  va_end(args);
-  if (n >= 0 && n < (int)sizeof inside) put_line(run, inside);
-}
-
-/* NaN is not said. */
-static void add_real(job_json *json, const char *key, double value) {
-  if (value == value) job_json_real(json, key, value);
-}
-
-void job_run_log_iteration(job_run *run, const als_iteration *iteration) {
-  job_run_heartbeat(run);
-  if (!run || run->log < 0 || run->comm->rank != 0) return;
-  job_json *json = job_json_new();
-  if (!json) return;
-  job_json_string(json, "event", "iteration");
-  job_json_int(json, "iteration", iteration->iteration);
-  if (iteration->exact) job_json_bool(json, "exact", true);
-  add_real(json, "rmse_train", iteration->rmse_train);
-  add_real(json, "rmse_test", iteration->rmse_test);
-  add_real(json, "rmse_validation", iteration->rmse_validation);
-  add_real(json, "ndcg_validation", iteration->ndcg_validation);
-  add_real(json, "loss_ratings", iteration->loss_ratings);
-  add_real(json, "loss_pairs", iteration->loss_pairs);
-  add_real(json, "loss_reg", iteration->loss_reg);
-  add_real(json, "objective", iteration->objective);
-  add_real(json, "seconds", iteration->seconds);
-  log_json(run, json);
-}
-
-void job_run_log_rerun(job_run *run, int try_number, const rdd_err *why) {
-  job_run_heartbeat(run);
-  if (!run || run->log < 0) return;
-  job_json *json = job_json_new();
-  if (!json) return;
-  job_json_string(json, "event", "gang-rerun");
-  job_json_int(json, "try", try_number);
-  job_json_int(json, "failed_rank", why->rank);
-  job_json_string(json, "message", why->message);
-  log_json(run, json);
-}
-
-void job_run_log_event(job_run *run, const char *what, const rdd_event *event) {
-  if (!run) return;
-  if (event->kind == RDD_STAGE_STARTED) set_phase(&run->record, what, 0, "");
-  job_run_heartbeat(run);
-  if (run->log < 0) return;
-  job_json *json = job_json_new();
-  if (!json) return;
-  job_json_string(json, "event", rdd_event_name(event->kind));
-  job_json_string(json, "what", what);
-  job_json_string(json, "rdd", event->rdd ? event->rdd : "");
-  job_json_int(json, "stage", event->stage);
-  job_json_int(json, event->kind == RDD_STAGE_STARTED ? "partitions" : "partition",
-               event->partition);
-  if (event->kind != RDD_STAGE_STARTED) {
-    job_json_int(json, "attempt", event->attempt + 1);
-    if (event->speculative) job_json_bool(json, "speculative", true);
-    job_json_int(json, "slot", event->slot);
-  }
-  if (event->kind == RDD_TASK_FINISHED) job_json_int(json, "rows", event->rows);
-  if (event->bytes) job_json_int(json, "bytes", event->bytes);
-  if (event->seconds > 0) job_json_real(json, "seconds", event->seconds);
-  if (event->message && *event->message) job_json_string(json, "message", event->message);
-  log_json(run, json);
-}
-
 /* ---- Faults ---- */
 
 static job_fault_moment this_moment(const job_run *run, job_fault_where where) {
@@ -368,7 +231,7 @@ static void log_fault(job_run *run, const job_fault *fault) {
   if (!json) return;
   job_json_string(json, "event", "fault");
   job_json_string(json, "spec", fault->text);
-  log_json(run, json);
+  job_run_log_json(run, json);
 }
 
 /* Die, hang or fail; or go on, where the fault is a signal that this process handles. */
@@ -403,7 +266,7 @@ static rdd_status strike(job_run *run, rdd_err *err) {
   if (*r->side) now.key[JOB_FAULT_SIDE] = !strcmp(r->side, "items");
   rdd_status st = RDD_OK;
   for (int i = 0; i < run->faults && !st; i++) {
-    armed *a = &run->armed[i];
+    job_armed *a = &run->armed[i];
     if (a->struck || !job_fault_strikes(&a->fault, &now)) continue;
     a->struck = true;
     st = suffer(run, &a->fault, err);
@@ -480,8 +343,7 @@ static rdd_status enter(job_run *run, const char *phase, int iteration, const ch
     for (int i = 0; i < run->faults; i++) run->armed[i].struck = false;
   }
   set_phase(&run->record, phase, iteration, side);
-  job_run_log(run, "\"event\": \"phase\", \"phase\": \"%s\", \"iteration\": %d, \"side\": \"%s\"",
-              phase, iteration, side);
+  job_run_log_phase(run);
   job_run_heartbeat(run);
   return run->faults ? strike(run, err) : RDD_OK;
 }

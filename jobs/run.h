@@ -14,6 +14,9 @@
 #ifndef JOB_RUN_H
 #define JOB_RUN_H
 
+#include "jobs/cli.h"
+#include "jobs/json.h"
+#include "jobs/memory_use.h"
 #include "mllib/als.h"
 #include "rdd/comm.h"
 #include "rdd/event.h"
@@ -63,14 +66,28 @@ void job_run_heartbeat(job_run *run);
 /* One line: printf format of the inside of a JSON object, without the time, which is added. */
 void job_run_log(job_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* What an iteration came to; rank 0's. */
+/* The same, of a JSON object, which is freed. */
+void job_run_log_json(job_run *run, job_json *json);
+
+/* What was asked for, once the command line is parsed, and what a command that succeeded has to tell; rank
+ * 0's. */
+void job_run_log_settings(job_run *run, const char *command, int threads, const job_args *args);
+void job_run_log_result(job_run *run, const job_json *result);
+
+/* What an iteration came to, rank 0's; and what it took of this rank's time. */
 void job_run_log_iteration(job_run *run, const als_iteration *iteration);
+void job_run_log_spent(job_run *run, const als_iteration *iteration);
 
 /* The gang is tried again inside this attempt; rank 0's. */
 void job_run_log_rerun(job_run *run, int try_number, const rdd_err *why);
 
 /* What happened to a task or a block in the stages called `what`; a heartbeat too. */
 void job_run_log_event(job_run *run, const char *what, const rdd_event *event);
+
+/* This rank's memory.
+ *   partitions  [in]  bytes of those that it was given */
+void job_run_log_memory(job_run *run, const char *after, int64_t partitions,
+                        const job_memory_use *use);
 
 /* ---- Stopping ---- */
 

@@ -3,7 +3,6 @@
 #include "jobs/ui.h"
 #include "rdd/memory.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 enum { BYTES, NANOSECONDS, FIELDS };
@@ -39,13 +38,6 @@ void job_train_show_exchange(const training *t) {
             name[side], t->j->comm->nodes, bytes_text(plan->need_bytes, need),
             bytes_text(plan->all_bytes, all), plan->need_only ? "where they are needed" : "all");
   }
-}
-
-void job_train_log_exchange(const training *t, const als_iteration *done) {
-  job_run_log(t->j->run,
-              "\"event\": \"exchange\", \"iteration\": %d, \"bytes\": %" PRId64
-              ", \"seconds\": %.6f",
-              done->iteration, done->exchange_bytes, done->exchange_seconds);
 }
 
 void job_train_gather_exchange(training *t, rdd_comm *comm) {

@@ -77,9 +77,6 @@ void job_train_exchange_free(training *t);
 /* How they will travel: lines for people, where there are several nodes. */
 void job_train_show_exchange(const training *t);
 
-/* This rank's part in an iteration, into the event log. */
-void job_train_log_exchange(const training *t, const als_iteration *done);
-
 /* Every rank's part in all iterations. Collective. */
 void job_train_gather_exchange(training *t, rdd_comm *comm);
 

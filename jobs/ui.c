@@ -31,6 +31,12 @@ double job_now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+double job_unix_time(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static void clear_line(void) {
   if (ui.line_open) fputs("\r\033[K", stderr);
   ui.line_open = false;

@@ -22,6 +22,9 @@ void job_progress(const char *what, int64_t done, int64_t total, const char *uni
 /* Seconds since some fixed moment, monotonic. */
 double job_now(void);
 
+/* Seconds since 1970. */
+double job_unix_time(void);
+
 /* 1234567 as "1,234,567"; into a small ring of static buffers, so four may stand in one call. */
 const char *job_count_text(int64_t n);
 

@@ -206,8 +206,12 @@ static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err 
   out->objective = out->loss_ratings + out->loss_pairs + out->loss_reg;
   if (params->loss.mode == ALS_EXPLICIT)
     out->rmse_train = sqrt(users.ratings / (double)f->problem->ratings);
+  out->gram_seconds = items.gram_seconds + users.gram_seconds;
+  out->solve_seconds = items.solve_seconds + users.solve_seconds;
+  double tested = als_own_seconds(f->comm);
   st = evaluate(f, out, err);
   if (st) return st;
+  out->test_seconds = als_own_seconds(f->comm) - tested;
   als_exchanged exchanged = als_exchange_take(f->model);
   out->exchange_bytes = exchanged.bytes;
   out->exchange_seconds = exchanged.seconds;

@@ -80,6 +80,10 @@ typedef struct als_iteration {
   /* of this rank; 0 for iterations of a run before this one */
   int64_t exchange_bytes;  /* its new rows, times the nodes that they went to */
   double exchange_seconds; /* in which it did nothing but pack, send, wait for and unpack rows */
+  /* of this rank too, without what it was in the communicator */
+  double gram_seconds;  /* for its part of Gram matrices */
+  double solve_seconds; /* for its rows */
+  double test_seconds;  /* for the test and validation parts */
 } als_iteration;
 
 /* What decides when to stop, and which iteration is kept. */
@@ -178,6 +182,8 @@ typedef struct als_sums {
   double ratings; /* loss over ratings */
   double pairs;   /* w times the sum of s^2 over all pairs */
   double reg;     /* ridge |x|^2 of this side */
+  /* of als_half_step() alone: as in als_iteration */
+  double gram_seconds, solve_seconds;
 } als_sums;
 
 /* One half-step: solve the rows of `side` against the factors of the other.  Collective.

@@ -28,6 +28,10 @@ double als_seconds(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+double als_own_seconds(const rdd_comm *comm) {
+  return als_seconds() - comm->traffic.moving - comm->traffic.waiting;
+}
+
 /* ---- What this rank needs ---- */
 
 static void add(uint64_t *bits, int64_t row) {

@@ -58,4 +58,7 @@ const als_blocks *als_exchange_owners(const als_factors *side);
 /* Seconds on a clock that only goes forward. */
 double als_seconds(void);
 
+/* The same on one that stands still while this rank is in the communicator. */
+double als_own_seconds(const rdd_comm *comm);
+
 #endif

@@ -43,6 +43,7 @@ typedef struct half_step {
   const als_factors *rows; /* the side that is written */
   int workers;
   worker *worker;
+  double gram_seconds, solve_seconds; /* of this rank alone */
 } half_step;
 
 static void reset(half_step *h) {
@@ -235,9 +236,11 @@ static rdd_status prepare(half_step *h, rdd_comm *comm, const als_model *model, 
   h->gram = rdd_alloc(lines * lines, sizeof *h->gram);
   if (!h->gram) st = rdd_set(err, RDD_ENOMEM, "out of memory for a Gram matrix");
   st = rdd_agree(comm, st, err);
+  double start = als_own_seconds(comm);
   if (!st)
     st = als_gram(comm, h->system.factors, h->columns, model->k, w, als_exchange_owners(other),
                   h->gram, err);
+  h->gram_seconds = als_own_seconds(comm) - start;
   h->system.gram = h->gram;
   return st;
 }
@@ -249,7 +252,9 @@ static void solve_and_send(half_step *h, rdd_comm *comm, bool solve) {
   for (int g = 0; g < groups; g++) {
     const als_blocks *blocks = &h->ratings->blocks;
     int64_t first = als_exchange_block(h->rows, blocks, comm->rank, g);
+    double start = als_seconds();
     if (solve) solve_own_rows(h, first, als_exchange_block(h->rows, blocks, comm->rank, g + 1));
+    h->solve_seconds += als_seconds() - start;
     als_exchange_send(comm, h->rows, h->system.k, g);
   }
   als_exchange_send(comm, h->rows, h->system.k, groups);
@@ -279,7 +284,12 @@ rdd_status als_half_step(rdd_comm *comm, const als_side *ratings, int side,
   /* only `side` was written and only the other side was read, so one sync serves both */
   als_exchange_publish(comm, blocks, h.rows, model->k, h.bias != NULL, begin);
   st = als_blocks_sum(blocks, comm, h.partial, SUMS, sum, err);
-  if (!st && sums_out) *sums_out = (als_sums){sum[SUM_RATINGS], sum[SUM_PAIRS], sum[SUM_REG]};
+  if (!st && sums_out)
+    *sums_out = (als_sums){.ratings = sum[SUM_RATINGS],
+                           .pairs = sum[SUM_PAIRS],
+                           .reg = sum[SUM_REG],
+                           .gram_seconds = h.gram_seconds,
+                           .solve_seconds = h.solve_seconds};
 done:
   reset(&h);
   rdd_free(begin);

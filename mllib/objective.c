@@ -87,8 +87,9 @@ rdd_status als_objective(rdd_comm *comm, const als_problem *problem, const als_p
   }
   for (int side = 0; side < 2 && !st; side++) st = add_side(&p, comm, side, sum[side], err);
   if (!st)
-    *sums_out = (als_sums){sum[ALS_USERS][SUM_RATINGS], sum[ALS_USERS][SUM_PAIRS],
-                           sum[ALS_USERS][SUM_REG] + sum[ALS_ITEMS][SUM_REG]};
+    *sums_out = (als_sums){.ratings = sum[ALS_USERS][SUM_RATINGS],
+                           .pairs = sum[ALS_USERS][SUM_PAIRS],
+                           .reg = sum[ALS_USERS][SUM_REG] + sum[ALS_ITEMS][SUM_REG]};
   rdd_free(p.gram);
   return st;
 }

@@ -75,6 +75,10 @@ typedef struct rdd_traffic {
   int64_t sent;          /* bytes to other ranks */
   int64_t between_nodes; /* of these, to ranks of other nodes */
   int64_t messages;      /* pieces that they were */
+  /* Seconds inside these operations, which nothing else is done in. Those that move data wait for others
+   * too, and the others do hardly anything else. */
+  double moving;  /* allgather(v), alltoall(v), bcast, and table_sync between nodes */
+  double waiting; /* barrier, allreduce, agree, meetings, and table_sync on one node */
 } rdd_traffic;
 
 /* Makers embed this as their first member. */

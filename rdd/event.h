@@ -11,6 +11,8 @@ extern "C" {
 #endif
 
 typedef enum rdd_event_kind {
+  RDD_LINEAGE, /* an action begins: one for each RDD of its lineage, parents first. partition: how many
+                * it has; node, parents; message: how it is kept */
   RDD_STAGE_STARTED, /* partition: how many partitions the stage computes, over all ranks */
   RDD_TASK_STARTED,
   RDD_TASK_FINISHED,  /* rows, bytes, seconds */
@@ -33,6 +35,9 @@ typedef struct rdd_event {
   double seconds;   /* how long the task ran; 0 where nothing ran */
   int64_t rows, bytes;
   const char *message; /* "" where there is none */
+  int64_t node;        /* RDD_LINEAGE: 0, 1, ... within one action */
+  int64_t parent[2];   /* nodes it is made of; -1: none */
+  bool wide;           /* of its parent by way of an exchange */
 } rdd_event;
 
 /* "task-crashed", ... as logs write it. */

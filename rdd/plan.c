@@ -21,11 +21,38 @@ static rdd_status no_memory(const rdd_plan *plan, rdd_err *err) {
   return rdd_set(err, RDD_ENOMEM, "no memory to plan the stages of %s", plan->target->name);
 }
 
+static const char *kept_text(const rdd *r) {
+  if (!r->kept) return "";
+  if (r->kept->checkpointed) return "checkpointed";
+  return r->kept->level == RDD_LEVEL_NONE ? "" : rdd_level_name(r->kept->level);
+}
+
+/* list[n] is of a walk: parents first. */
+static void tell_lineage(const rdd_plan *plan, rdd *const *list, int64_t n) {
+  if (!plan->opts->event) return;
+  for (int64_t i = 0; i < n; i++) {
+    const rdd *r = list[i];
+    list[i]->mark = i;
+    rdd_event event = {.kind = RDD_LINEAGE,
+                       .rdd = r->name,
+                       .partition = r->partitions,
+                       .slot = -1,
+                       .node = i,
+                       .parent = {-1, -1},
+                       .wide = rdd_is_wide(r),
+                       .message = kept_text(r)};
+    for (int d = 0; d < r->deps; d++) event.parent[d] = r->dep[d].parent->mark;
+    rdd_tell(plan->opts, event);
+  }
+  for (int64_t i = 0; i < n; i++) list[i]->mark = -1;
+}
+
 static rdd_status open_here(rdd_plan *plan, rdd_err *err) {
   rdd **list;
   size_t np = (size_t)plan->target->partitions;
   int64_t all = rdd_walk(plan->target, &list);
   if (!list) return no_memory(plan, err);
+  tell_lineage(plan, list, all);
   for (int64_t i = 0; i < all; i++) {
     if (!list[i]->kept) continue;
     list[i]->place = plan->nodes;

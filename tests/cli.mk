@@ -13,13 +13,15 @@ cli_tests = \
   %D%/cli_pipeline.sh \
   %D%/cli_plan.sh \
   %D%/cli_recommend.sh \
+  %D%/cli_report.sh \
   %D%/cli_quality.sh \
   %D%/cli_resume.sh \
   %D%/cli_same_bits.sh \
   %D%/cli_signals.sh \
   %D%/cli_split.sh \
-  %D%/cli_tune.sh
-EXTRA_DIST += $(cli_tests) %D%/cli_lib.sh %D%/maps_bad.c
+  %D%/cli_tune.sh \
+  %D%/report_browser.sh
+EXTRA_DIST += $(cli_tests) %D%/cli_lib.sh %D%/maps_bad.c %D%/report_log.awk
 TESTS += $(cli_tests)
 cli_helpers =
 
@@ -41,5 +43,7 @@ CLEANFILES += $(EXTRA_PROGRAMS)
 
 %D%/cli_bad.log %D%/cli_config.log %D%/cli_evaluate.log %D%/cli_exchange.log %D%/cli_fold_in.log %D%/cli_formats.log %D%/cli_golden.log %D%/cli_modes.log %D%/cli_movielens.log %D%/cli_quality.log \
 %D%/cli_pipeline.log %D%/cli_plan.log %D%/cli_recommend.log %D%/cli_resume.log %D%/cli_same_bits.log %D%/cli_signals.log %D%/cli_split.log %D%/cli_tune.log: als$(EXEEXT) $(cli_helpers)
+%D%/report_browser.log: als$(EXEEXT)
+%D%/cli_report.log: als$(EXEEXT) gangrun$(EXEEXT)
 %D%/cli_map.log: als$(EXEEXT) jobs/maps/maps.so$(EXEEXT)
 check-programs: $(cli_helpers)

@@ -69,7 +69,7 @@ check "every iteration sends that" eval 'json_is exchange_bytes_by_iteration "[$
 check "and no more" [ "$(total exchange_bytes_by_rank)" -eq $((4 * each)) ]
 check "which is less than all to all" [ "$each" -lt \
   $(($(json_value exchange_users_all_bytes) + $(json_value exchange_items_all_bytes))) ]
-logged=$(cat w/events/*.jsonl | sed -n 's/.*"event": "exchange", "iteration": [1-4], "bytes": \([0-9]*\),.*/\1/p' |
+logged=$(cat w/events/*.jsonl | sed -n 's/.*"event": "spent", "iteration": [1-4], .*"exchange_bytes": \([0-9]*\),.*/\1/p' |
   awk '{ s += $1; n++ } END { print n, s }')
 check "the event logs have it by rank and iteration" [ "$logged" = "16 $((4 * each))" ]
 check "both are said before the first iteration" says "new factors of users over 2 nodes: .*B to where they are needed, .*B to all"

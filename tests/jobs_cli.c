@@ -191,8 +191,8 @@ static void check_daily(const job_command *command) {
 /* The commands' own tables: each preset passes its own check, each name is there once. */
 static void commands_have_sound_tables(void) {
   static const job_command *const command[] = {
-      &job_generate, &job_import,    &job_split, &job_train, &job_evaluate,
-      &job_predict,  &job_recommend, &job_info,  &job_tune,  &job_plan_fit};
+      &job_generate,  &job_import, &job_split, &job_train,    &job_evaluate, &job_predict,
+      &job_recommend, &job_info,   &job_tune,  &job_plan_fit, &job_report};
   for (size_t c = 0; c < sizeof command / sizeof *command; c++) {
     check_daily(command[c]);
     for (const job_option *o = command[c]->options; o->name; o++) {
@@ -319,6 +319,51 @@ static void utf8_lengths(void) {
     TK_CHECK(job_utf8_length(row[i].text, strlen(row[i].text)) == row[i].length);
 }
 
+/* What is one JSON object, and what is not. */
+static void json_checked(void) {
+  static const char *const good[] = {
+      "{}",
+      " { \"a\" : [ ] , \"b\":{}}\n",
+      "{\"a\": [1, -0.5, 0, 10e-3, 2E+7, true, false, null, \"\\u00e9\\n\\\"\"]}",
+      "{\"a\": \"\xc3\xa9\"}",
+      "{\"a\": [[[[[[[[[[[[[[[]]]]]]]]]]]]]]]}",
+  };
+  static const char *const bad[] = {
+      "",
+      "{",
+      "[]",
+      "{\"a\"}",
+      "{\"a\": }",
+      "{\"a\": 1,}",
+      "{} {}",
+      "{\"a\": 01}",
+      "{\"a\": 1.}",
+      "{\"a\": .5}",
+      "{\"a\": -}",
+      "{\"a\": 1e}",
+      "{\"a\": nul}",
+      "{\"a\": NaN}",
+      "{\"a\": \"}",
+      "{\"a\": \"\n\"}",
+      "{a: 1}",
+      "{\"a\": [1 2]}",
+      "{\"a\": \"\\x\"}",
+      "{\"a\": \"\\u12g4\"}",
+      "{\"a\": \"\xff\"}",
+      "{\"a\": \"\\",
+      "{\"a\": [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]}",
+  };
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++) TK_CHECK(job_json_valid(good[i]));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) TK_CHECK(!job_json_valid(bad[i]));
+  job_json *json = job_json_new();
+  job_json_strings(json, "words", (const char *const[]){"a\"", "\xff", ""}, 3);
+  char *text = printed(json);
+  TK_CHECK(text && job_json_valid(text));
+  free(text);
+  check_printed(json, "{\"words\": [\"a\\\"\", \"\\ufffd\", \"\"]}");
+  job_json_free(json);
+}
+
 /* ---- Texts ---- */
 
 static void counts_and_seconds(void) {
@@ -362,6 +407,7 @@ int main(void) {
       {"JSON values", json_values},
       {"JSON text", json_text},
       {"JSON numbers round-trip", json_numbers_round_trip},
+      {"JSON, checked", json_checked},
       {"JSON when memory is out", json_out_of_memory},
       {"UTF-8", utf8_lengths},
       {"counts and seconds for people", counts_and_seconds},

@@ -298,7 +298,7 @@ static void row_without_ratings_is_zero(void) {
   rdd_comm *comm = one();
   fx_list train = {0}, few = {0};
   fx_fit fit;
-  als_sums sums = {-1, -1, -1};
+  als_sums sums = {.ratings = -1, .pairs = -1, .reg = -1};
   for (int u = 0; u < 3; u++) fx_add(&train, u, 0, 2);
   fx_add(&few, 1, 0, 2);
   fx_setup setup = {.train = &train, .test = &few, .partitions = 1, .batch_rows = 64};

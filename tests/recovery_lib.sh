@@ -74,7 +74,7 @@ no_process() {
 # Of files there is the model, and in the work directory the record and the event log.
 no_file() {
   find "$1/out" "$1/work" "$1/tmp" "$1/shm" ! -type d | grep -vFx "$1/out/model.h5" |
-    grep -vE "^$1/work/(record\.json|attempts|lock|events/attempt-[0-9]+\.rank-[0-9]+\.jsonl)\$" |
+    grep -vE "^$1/work/(record\.json|attempts|lock|events/(attempt-[0-9]+\.rank-[0-9]+|gangrun)\.jsonl)\$" |
     sed 's/^/is left: /'
 }
 
