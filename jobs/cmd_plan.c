@@ -514,8 +514,7 @@ const job_command job_plan_fit = {
     .name = "plan",
     .summary = "predict memory, traffic and time of a fit; write its batch script",
     .usage = "RATINGS | --users N --items N --ratings N [OPTION]...",
-    .example =
-        "als plan --users 480189 --items 17770 --ratings 99000000 --node-memory 180G",
+    .example = "als plan --users 480189 --items 17770 --ratings 99000000 --node-memory 180G",
     .options = options,
     .daily = " users items ratings rank ranks ranks-per-node node-memory network script ",
     .positional_min = 0,

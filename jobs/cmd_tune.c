@@ -602,8 +602,7 @@ const job_command job_tune = {
     .name = "tune",
     .summary = "find the parameters of a fit by cross-validation",
     .usage = "RATINGS... --grid NAME=VALUE,VALUE... [OPTION]...",
-    .example =
-        "mpirun -n 4 als tune ratings.h5 --grid rank=16,32 --grid reg-param=.03,.1",
+    .example = "mpirun -n 4 als tune ratings.h5 --grid rank=16,32 --grid reg-param=.03,.1",
     .options = options,
     .daily = " output grid folds metric random rank max-iter ",
     .positional_min = 1,
