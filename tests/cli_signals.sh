@@ -36,6 +36,7 @@ start() {
   processes=$1
   shift
   ran="$processes ranks: als $*"
+  : >"$stdout" 2>"$stderr" # now: the background may open them when what is in them was read already
   if [ "$processes" -eq 0 ]; then "$als" "$@" >"$stdout" 2>"$stderr" </dev/null &
   else "$mpiexec" -n "$processes" "$als" "$@" >"$stdout" 2>"$stderr" </dev/null & fi
   job=$!
