@@ -181,6 +181,19 @@ void job_output_sweep(const char *folder, const char *prefix) {
   closedir(list);
 }
 
+/* A new file that nobody sweeps: another process may sweep it between its making and its lock, and then it is
+ * made again. Returns -1 with errno where it cannot be made. Without locks nothing is swept either. */
+static int create_locked(const char *path) {
+  for (;;) {
+    struct stat s;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return -1;
+    (void)flock(fd, LOCK_EX); /* a sweeper has it for no longer than it takes to unlink */
+    if (fstat(fd, &s) != 0 || s.st_nlink > 0) return fd;
+    close(fd);
+  }
+}
+
 rdd_status job_output_open(job_output **out, const char *path, rdd_err *err) {
   rdd_status st = job_output_check(path, NULL, err);
   if (st) return st;
@@ -199,13 +212,12 @@ rdd_status job_output_open(job_output **out, const char *path, rdd_err *err) {
   }
   job_output_sweep(o->folder, base_name(o->final));
   unlink(o->temp->path); /* left by a process of the same number, where there are no locks */
-  o->lock = open(o->temp->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  o->lock = create_locked(o->temp->path);
   if (o->lock < 0) {
     st = rdd_set(err, RDD_EIO, "%s: cannot be created: %s", path, strerror(errno));
     job_output_abandon(o);
     return st;
   }
-  (void)flock(o->lock, LOCK_EX | LOCK_NB); /* where there are no locks, nothing is swept either */
   *out = o;
   return RDD_OK;
 }
