@@ -43,7 +43,7 @@ static inline rdd_schema tour_schema(void) {
 /* An event hook that tells of tasks and kept partitions, a line each. */
 static inline void tour_tell(void *arg, const rdd_event *e) {
   (void)arg;
-  if (e->kind == RDD_STAGE_STARTED || e->kind == RDD_TASK_STARTED) return;
+  if (e->kind == RDD_LINEAGE || e->kind == RDD_STAGE_STARTED || e->kind == RDD_TASK_STARTED) return;
   printf("  %-13s ", rdd_event_name(e->kind));
   if (*e->message)
     printf("%s\n", e->message);
