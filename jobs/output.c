@@ -185,11 +185,12 @@ void job_output_sweep(const char *folder, const char *prefix) {
  * made again. Returns -1 with errno where it cannot be made. Without locks nothing is swept either. */
 static int create_locked(const char *path) {
   for (;;) {
-    struct stat s;
+    struct stat own, there;
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0) return -1;
-    (void)flock(fd, LOCK_EX); /* a sweeper has it for no longer than it takes to unlink */
-    if (fstat(fd, &s) != 0 || s.st_nlink > 0) return fd;
+    while (flock(fd, LOCK_EX) != 0 && errno == EINTR)
+      continue; /* a sweeper only has it to unlink */
+    if (fstat(fd, &own) != 0 || (stat(path, &there) == 0 && there.st_ino == own.st_ino)) return fd;
     close(fd);
   }
 }
