@@ -40,8 +40,8 @@ typedef struct job_command {
   const char *usage;         /* "RATINGS -o MODEL [OPTION]..." */
   const char *example;       /* one command line */
   const job_option *options; /* ends with a zeroed entry */
-  const char *
-      daily; /* those that --help tells, " rank max-iter "; NULL: its own, without those of reading */
+  /* those that --help tells, " rank max-iter "; NULL: its own, without those of reading */
+  const char *daily;
   int positional_min, positional_max;                            /* -1: no limit */
   rdd_status (*run)(job *j, const job_args *args, rdd_err *err); /* collective */
   bool fits;     /* it takes the settings of a model, too */

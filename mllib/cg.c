@@ -19,8 +19,8 @@ enum {
 };
 
 static const double small_enough = 1e-20; /* |residual|^2, of |b|^2 */
-static const double vanished =
-    1e-30; /* |residual|^2, where b is 0 or about: next come rounded zeros */
+/* |residual|^2, where b is 0 or about: what comes next are rounded zeros. */
+static const double vanished = 1e-30;
 
 /* One row on its way. */
 typedef struct course {
@@ -114,8 +114,10 @@ static int64_t place_of(const cg *g, const course *c, int64_t first) {
 static void gather(cg *g, const als_system *s, const course *c, int64_t first, int m, void *b,
                    double *p) {
   int64_t at = place_of(g, c, first);
-  for (; g->clean < at + m; g->clean++)
-    memset(g->panel + g->clean * g->w, 0, (size_t)g->w * sizeof *g->panel);
+  if (g->clean < at + m) {
+    memset(g->panel + g->clean * g->w, 0, (size_t)((at + m - g->clean) * g->w) * sizeof *g->panel);
+    g->clean = at + m;
+  }
   g->kernels->gather_floats(s, c->row->entry + first, m, g->panel + at * g->w, g->w,
                             g->c + (size_t)at * g->kernels->size, b, p);
 }

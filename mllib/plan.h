@@ -41,6 +41,7 @@ RDD_MUST_CHECK rdd_status als_degrees_count(als_degrees *out, int64_t *count, in
  *   ratings  [in]  over all rows, at most rows x other_rows */
 RDD_MUST_CHECK rdd_status als_degrees_model(als_degrees *out, int side, int64_t rows,
                                             int64_t other_rows, double ratings, rdd_err *err);
+/* Free what it has; one that is all zeros is accepted. */
 void als_degrees_reset(als_degrees *d);
 
 /* ---- What a row costs on this machine ---- */
@@ -53,8 +54,8 @@ typedef struct als_rates {
 } als_rates;
 
 /* Time als_half_step() on made rows of 1 to 4096 ratings, with all of OpenMP's threads. The table that they
- * gather from has the real number of rows, or as many as 64 MB hold (16 with a Gram matrix), which is more than caches keep; popular
- * rows come as often as in als_degrees_model(). Takes about half a second.
+ * gather from has the real number of rows, or as many as 64 MB hold (16 with a Gram matrix), which is more
+ * than caches keep; popular rows come as often as in als_degrees_model(). Takes about half a second.
  *   comm     [in]  of one rank
  *   side     [in]  whose rows are solved
  *   rows     [in]  of both sides, in the problem that is planned */

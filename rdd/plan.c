@@ -29,6 +29,7 @@ static const char *kept_text(const rdd *r) {
 
 /* list[n] is of a walk: parents first. */
 static void tell_lineage(const rdd_plan *plan, rdd *const *list, int64_t n) {
+  _Static_assert(RDD_MAX_DEPS == 2, "an event has room for all parents");
   if (!plan->opts->event) return;
   for (int64_t i = 0; i < n; i++) {
     const rdd *r = list[i];
