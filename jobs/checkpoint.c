@@ -12,6 +12,7 @@
 #include "jobs/h5.h"
 #include "jobs/output.h"
 #include "jobs/ui.h"
+#include "rdd/clock.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
 
@@ -367,7 +368,7 @@ static void settle_in(pid_t parent) {
 static _Noreturn void writer_main(const job_checkpoints *c, const job_model_image *image,
                                   const job_provenance *how, pid_t parent) {
   char path[PATH_MAX];
-  double start = job_now();
+  double start = rdd_seconds();
   job_run *run = c->opts.run;
   int iteration = how->iterations;
   path_of(c, iteration, path);
@@ -377,7 +378,7 @@ static _Noreturn void writer_main(const job_checkpoints *c, const job_model_imag
   report *r = c->shared;
   r->status = job_model_save(path, image, how, &c->opts.mark, &r->err);
   if (!r->status && job_fault_corrupt(run, "checkpoint", iteration)) job_output_damage(path, -1);
-  r->seconds = job_now() - start;
+  r->seconds = rdd_seconds() - start;
   r->finished = 1;
   _exit(0); /* neither the rank's atexit handlers nor its unwritten stdio buffers are ours */
 }

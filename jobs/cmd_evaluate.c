@@ -8,6 +8,7 @@
 #include "jobs/ui.h"
 #include "mllib/metrics.h"
 #include "mpi_bridge/gang.h"
+#include "rdd/clock.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -275,13 +276,13 @@ static void tell(const evaluation *e, const job *j, double seconds) {
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  double started = job_now();
+  double started = rdd_seconds();
   evaluation e = {0};
   rdd_status st = read_options(&e, args, err);
   if (!st) st = job_model_read(j->comm, job_positional(args)[0], &e.model, err);
   if (!st) st = open_inputs(&e, j, args, err);
   if (!st) st = run_gang(&e, j, err);
-  if (!st) tell(&e, j, job_now() - started);
+  if (!st) tell(&e, j, rdd_seconds() - started);
   for (int i = 0; i < INPUTS; i++) job_input_close(e.input[i]);
   als_model_free(e.model);
   return st;

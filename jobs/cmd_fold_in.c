@@ -13,6 +13,7 @@
 #include "jobs/ui.h"
 #include "mllib/fold_in.h"
 #include "mpi_bridge/gang.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <limits.h>
@@ -146,18 +147,18 @@ static void report(const folding *f, double started) {
   job_json_int(json, "bad_records", f->counters[0].value[JOB_COUNT_BAD]);
   job_json_int(json, "users", f->model->side[ALS_USERS].ids->n);
   job_json_int(json, "items", f->model->side[ALS_ITEMS].ids->n);
-  job_json_real(json, "seconds", job_now() - started);
+  job_json_real(json, "seconds", rdd_seconds() - started);
   job_json_string(json, "model", f->path);
   job_say("folded in %s %s%s (%s new) from %s ratings to %s in %s", job_count_text(f->rows), what,
           s, job_count_text(f->rows - f->updated), job_count_text(f->counts.ratings), f->path,
-          job_seconds_text(job_now() - started));
+          job_seconds_text(rdd_seconds() - started));
   if (unknown)
     job_warn("%s ratings have an %s that the model lacks; left out", job_count_text(unknown),
              side_name[!f->side]);
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  double started = job_now();
+  double started = rdd_seconds();
   const char *model_path = job_positional(args)[0];
   folding f = {.j = j,
                .path = job_string(args, "output"),

@@ -10,6 +10,7 @@
 #include "jobs/output.h"
 #include "jobs/save.h"
 #include "jobs/ui.h"
+#include "rdd/clock.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
 
@@ -484,7 +485,7 @@ static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *co
   int64_t rows = job_table_file_rows(file);
   rdd_status st = job_save_counts(file, err);
   if (st) return st;
-  double seconds = job_now() - m->started;
+  double seconds = rdd_seconds() - m->started;
   job_json_int(json, "users", users);
   job_json_int(json, "items", items);
   job_json_int(json, "ratings", rows);
@@ -496,7 +497,7 @@ static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *co
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  made m = {.j = j, .path = job_string(args, "output"), .started = job_now()};
+  made m = {.j = j, .path = job_string(args, "output"), .started = rdd_seconds()};
   world w = {0};
   rdd *ratings = NULL;
   rdd_status st = read_settings(args, &w.set, err);

@@ -4,6 +4,7 @@
 #include "jobs/plugin.h"
 #include "jobs/save.h"
 #include "jobs/ui.h"
+#include "rdd/clock.h"
 
 static const job_option options[] = {
     {"output", 'o', JOB_STRING, "FILE", NULL, 0, 0, true, "where to write; .h5, or .csv"},
@@ -40,11 +41,11 @@ static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *co
   job_json_int(j->result, "ratings", rows);
   job_json_int(j->result, "dropped", dropped);
   job_json_int(j->result, "bad_records", bad);
-  job_json_real(j->result, "seconds", job_now() - im->started);
+  job_json_real(j->result, "seconds", rdd_seconds() - im->started);
   job_json_string(j->result, "out", im->path);
   job_say("%s: %s ratings of %s items by %s users in %s", job_input_describe(im->input),
           job_count_text(rows), job_count_text(items), job_count_text(users),
-          job_seconds_text(job_now() - im->started));
+          job_seconds_text(rdd_seconds() - im->started));
   if (dropped) job_say("--map dropped %s ratings", job_count_text(dropped));
   if (bad)
     job_warn("skipped %s malformed records; the first: %s", job_count_text(bad), counters->note);
@@ -52,7 +53,7 @@ static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *co
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-import im = {.j = j, .path = job_string(args, "output"), .started = job_now() };
+import im = {.j = j, .path = job_string(args, "output"), .started = rdd_seconds() };
   job_maps *maps = NULL;
   rdd *ratings = NULL;
   int n = 0;

@@ -33,12 +33,7 @@ static const char default_network[] = "100Gbit";
 /* Those of als train, which also go into the batch script as they are. */
 #define TRAIN_OPTIONS \
   JOB_PARAM_OPTIONS, JOB_START_OPTIONS, \
-  {"exchange", 0, JOB_CHOICE, "auto|need|all", "auto", 0, 0, false, \
-   "new factors go to nodes that need them, or to all; auto: by bytes"}, \
-  {"wire", 0, JOB_CHOICE, "float32|float16|bfloat16", "float32", 0, 0, false, \
-   "round new factors to this, and send them so between nodes"}, \
-  {"no-overlap", 0, JOB_FLAG, NULL, NULL, 0, 0, false, \
-   "new factors leave when all are solved, not while others are"}, \
+  JOB_EXCHANGE_OPTIONS, \
   JOB_INPUT_OPTIONS, \
   {0}
 
@@ -98,16 +93,9 @@ static rdd_status read_layout(planning *p, rdd_err *err) {
 
 static rdd_status read_request(planning *p, rdd_err *err) {
   als_params *params = &p->problem.params;
-  const char *exchange = job_string(p->args, "exchange"), *wire = job_string(p->args, "wire");
   rdd_status st = job_params_read(p->args, params, err);
   if (st) return st;
-  params->exchange = !strcmp(exchange, "need")  ? ALS_EXCHANGE_NEED
-                     : !strcmp(exchange, "all") ? ALS_EXCHANGE_ALL
-                                                : ALS_EXCHANGE_AUTO;
-  params->wire = !strcmp(wire, "float16")    ? ALS_WIRE_FLOAT16
-                 : !strcmp(wire, "bfloat16") ? ALS_WIRE_BFLOAT16
-                                             : ALS_WIRE_FLOAT32;
-  params->no_overlap = job_flag(p->args, "no-overlap");
+  job_exchange_read(p->args, params);
   if (job_positionals(p->args) > 0) p->ratings = job_positional(p->args)[0];
   p->problem.message = message_seconds;
   p->cores = cores_here();
@@ -238,56 +226,44 @@ static const als_plan *last_worth(const planning *p) {
 static const char *const phase_name[ALS_PHASES] = {
     "ids, and ratings as they were read", "hand-off by user", "hand-off by item", "iterations"};
 
-/* Bytes in a unit that suits them. */
-static const char *size_text(double bytes, char text[24]) {
-  static const char *const unit[] = {"kB", "MB", "GB", "TB", "PB"};
-  int u = 0;
-  for (bytes *= 1e-3; bytes >= 1000 && u < 4; u++) bytes *= 1e-3;
-  snprintf(text, 24, "%.4g %s", bytes, unit[u]);
-  return text;
-}
-
 static void print_table(const planning *p) {
   printf("%6s %6s %12s %10s %11s %13s %10s %10s %10s\n", "nodes", "ranks", "a rank's own", "a node",
          "first node", "rows sent", "solving", "network", "iteration");
   for (int i = 0; i < p->n; i++) {
     const als_plan *r = &p->row[i];
     bool chosen = p->row_layout[i].ranks == p->layout.ranks;
-    char own[24], node[24], first[24], sent[24];
     printf("%6" PRId64 " %6" PRId64 " %12s %10s %11s %13s %8.3g s %8.3g s %8.3g s%s\n", r->nodes,
-           p->row_layout[i].ranks, size_text(r->own, own), size_text(r->node, node),
-           size_text(r->first_node, first), size_text(r->rows_bytes, sent), r->solve, r->wire,
+           p->row_layout[i].ranks, job_size_text(r->own), job_size_text(r->node),
+           job_size_text(r->first_node), job_size_text(r->rows_bytes), r->solve, r->wire,
            r->iteration, chosen ? "  <" : "");
   }
 }
 
 static void print_memory(const planning *p) {
   const als_plan *plan = &p->plan;
-  char a[24], b[24], c[24], d[24];
   printf("memory of a rank: %s of its own, most in phase: %s; as the kernel counts it (VmHWM) %s\n",
-         size_text(plan->own, a), phase_name[plan->peak], size_text(plan->seen, b));
+         job_size_text(plan->own), phase_name[plan->peak], job_size_text(plan->seen));
   printf("memory of a node: %s, of which %s are tables of ids and factors that its ranks share;\n"
          "  the first node has %s: %s of %s\n",
-         size_text(plan->node, a), size_text(plan->shared, b),
+         job_size_text(plan->node), job_size_text(plan->shared),
          p->problem.checkpoints ? "a checkpoint's copy of the factors beside them" : "no more",
-         size_text(plan->first_node, c), size_text(p->node_memory, d));
+         job_size_text(plan->first_node), job_size_text(p->node_memory));
 }
 
 static void print_traffic(const planning *p) {
   static const char *const name[2] = {"users", "items"};
   const als_plan *plan = &p->plan;
-  char need[24], all[24];
   if (plan->nodes == 1) {
     printf("between nodes: nothing, on one node\n");
     return;
   }
   for (int side = 0; side < 2; side++)
     printf("new factors of %s, an iteration: %s to where they are needed, %s to all; %s it is\n",
-           name[side], size_text(plan->need[side], need), size_text(plan->all[side], all),
+           name[side], job_size_text(plan->need[side]), job_size_text(plan->all[side]),
            plan->need_only[side] ? "where they are needed" : "all");
   if (plan->gram_bytes > 0)
-    printf("Gram matrices, an iteration: %s\n", size_text(plan->gram_bytes, need));
-  printf("ratings, once, while they are handed over: %s\n", size_text(plan->hand_off_bytes, need));
+    printf("Gram matrices, an iteration: %s\n", job_size_text(plan->gram_bytes));
+  printf("ratings, once, while they are handed over: %s\n", job_size_text(plan->hand_off_bytes));
 }
 
 static void print_time(const planning *p) {

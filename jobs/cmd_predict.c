@@ -7,6 +7,7 @@
 #include "jobs/save.h"
 #include "jobs/ui.h"
 #include "mllib/als.h"
+#include "rdd/clock.h"
 
 #include <math.h>
 #include <string.h>
@@ -82,10 +83,10 @@ static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *co
   job_json_int(json, "rows", rows);
   job_json_int(json, "n_cold", cold);
   job_json_int(json, "bad_records", counters->value[JOB_COUNT_BAD]);
-  job_json_real(json, "seconds", job_now() - p->started);
+  job_json_real(json, "seconds", rdd_seconds() - p->started);
   job_json_string(json, "out", p->path);
   job_say("%s predictions to %s in %s", job_count_text(rows), p->path,
-          job_seconds_text(job_now() - p->started));
+          job_seconds_text(rdd_seconds() - p->started));
   if (cold)
     job_warn("%s pairs have a user or item that the model lacks; %s", job_count_text(cold),
              p->drop ? "dropped" : "their prediction is nan");
@@ -95,7 +96,7 @@ static rdd_status finish(void *arg, job_table_file *file, const rdd_counters *co
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   prediction p = {.j = j,
                   .path = job_string(args, "output"),
-                  .started = job_now(),
+                  .started = rdd_seconds(),
                   .clamp = job_flag(args, "clamp"),
                   .drop = !strcmp(job_string(args, "cold-start-strategy"), "drop")};
   als_model *model = NULL;

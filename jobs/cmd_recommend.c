@@ -8,6 +8,7 @@
 #include "jobs/save.h"
 #include "jobs/ui.h"
 #include "mpi_bridge/gang.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <math.h>
@@ -174,7 +175,7 @@ static void report(const recommendation *r, double seconds) {
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  double started = job_now();
+  double started = rdd_seconds();
   recommendation r = {.lists = {.j = j}};
   als_model *model = NULL;
   job_input *seen = NULL;
@@ -195,7 +196,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   /* a file is committed at the end, so that the gang may be rerun; lines on stdout are out */
   gang_opts opts = {.max_attempts = r.lists.path ? 0 : 1};
   st = gang_run(j->comm, &seen_rdd, seen ? 1 : 0, &run_opts, &r.counters, &opts, serve, &r, err);
-  if (!st) report(&r, job_now() - started);
+  if (!st) report(&r, rdd_seconds() - started);
 done:
   for (int i = 0; i < ID_LISTS; i++) job_id_list_reset(&r.given[i]);
   job_id_list_reset(&r.chosen);

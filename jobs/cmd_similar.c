@@ -7,6 +7,7 @@
 #include "jobs/output.h"
 #include "jobs/ui.h"
 #include "mpi_bridge/gang.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <math.h>
@@ -70,7 +71,7 @@ static rdd_status choose(job_lists *l, const job_args *args, job_id_list *rows, 
 }
 
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
-  double started = job_now();
+  double started = rdd_seconds();
   job_lists lists = {.j = j};
   job_id_list rows = {0};
   als_model *model = NULL;
@@ -93,11 +94,11 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   job_json_int(j->result, "empty", n - lists.lists);
   job_json_int(j->result, "similar", lists.entries);
   job_json_real(j->result, "seconds_ranking", lists.seconds);
-  job_json_real(j->result, "seconds", job_now() - started);
+  job_json_real(j->result, "seconds", rdd_seconds() - started);
   job_json_string(j->result, "out", lists.path ? lists.path : "-");
   if (lists.path)
     job_say("%s lists of up to %d to %s in %s", job_count_text(n), lists.query.top, lists.path,
-            job_seconds_text(job_now() - started));
+            job_seconds_text(rdd_seconds() - started));
   job_id_list_warn(&rows, NULL);
 done:
   job_id_list_reset(&rows);

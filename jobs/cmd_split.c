@@ -5,6 +5,7 @@
 #include "jobs/save.h"
 #include "jobs/split_rule.h"
 #include "jobs/ui.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <limits.h>
@@ -189,7 +190,7 @@ static void report(const split *s) {
   job_json_string(json, "train", s->name[0]);
   job_json_string(json, "test", s->name[1]);
   job_json_int(json, "bad_records", s->counters.value[JOB_COUNT_BAD]);
-  job_json_real(json, "seconds", job_now() - s->started);
+  job_json_real(json, "seconds", rdd_seconds() - s->started);
   if (s->rule.users_whole)
     job_say("%s users have too few ratings to leave one out; all of theirs are training",
             job_count_text(s->rule.users_whole));
@@ -198,7 +199,7 @@ static void report(const split *s) {
 static rdd_status run(job *j, const job_args *args, rdd_err *err) {
   split s = {.j = j, .name = {job_string(args, "train"), job_string(args, "test")}, .pairs = 1};
   rdd *marked = NULL;
-  s.started = job_now();
+  s.started = rdd_seconds();
   rdd_status st = job_split_read(args, &s.rule, err);
   if (st) return st;
   if (s.rule.kind == JOB_SPLIT_FOLD) s.pairs = s.rule.folds;

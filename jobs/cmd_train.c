@@ -16,6 +16,7 @@
 #include "jobs/train_impl.h"
 #include "jobs/ui.h"
 #include "mpi_bridge/gang.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <limits.h>
@@ -34,12 +35,7 @@ static const job_option options[] = {
      "keep the iteration that is best over these; --tol looks at them"},
     {"validation-metric", 0, JOB_CHOICE, "rmse|ndcg", NULL, 0, 0, false,
      "the RMSE, or NDCG@10 of lists; default: ndcg for implicit ratings"},
-    {"exchange", 0, JOB_CHOICE, "auto|need|all", "auto", 0, 0, false,
-     "new factors go to nodes that need them, or to all; auto: by bytes"},
-    {"wire", 0, JOB_CHOICE, "float32|float16|bfloat16", "float32", 0, 0, false,
-     "round new factors to this, and send them so between nodes"},
-    {"no-overlap", 0, JOB_FLAG, NULL, NULL, 0, 0, false,
-     "new factors leave when all are solved, not while others are"},
+    JOB_EXCHANGE_OPTIONS,
     JOB_INPUT_OPTIONS,
     {"checkpoint-dir", 0, JOB_STRING, "DIR", NULL, 0, 0, false,
      "checkpoints are kept here; default: in the work directory, if any"},
@@ -63,7 +59,7 @@ static rdd_status enter_phase(training *t, rdd_comm *comm, train_phase phase, in
                               rdd_err *err) {
   static const char *const name[TRAIN_PHASES] = {
       [TRAIN_READING] = "reading", [TRAIN_HAND_OFF] = "hand-off", [TRAIN_WRITING] = "writing"};
-  t->began[phase] = job_now();
+  t->began[phase] = rdd_seconds();
   return rdd_agree(comm, job_run_phase(t->j->run, name[phase], iteration, err), err);
 }
 
@@ -127,7 +123,7 @@ static rdd_status build_problem(training *t, rdd_comm *comm, rdd_parts *const *p
   job_say("%s ratings, %s users, %s items on %d rank%s x %d thread%s; read and handed over in %s",
           job_count_text(t->problem.ratings), job_count_text(ids[ALS_USERS]->n),
           job_count_text(ids[ALS_ITEMS]->n), comm->size, comm->size == 1 ? "" : "s", t->j->threads,
-          t->j->threads == 1 ? "" : "s", job_seconds_text(job_now() - t->started));
+          t->j->threads == 1 ? "" : "s", job_seconds_text(rdd_seconds() - t->started));
   st = build_part(t, comm, parts, TRAIN_TEST, &t->test, err);
   if (!st) st = build_part(t, comm, parts, TRAIN_VALIDATION, &t->validation, err);
   if (st) return st;
@@ -227,7 +223,7 @@ static rdd_status write_model(training *t, rdd_comm *comm, rdd_err *err) {
   t->how.iterations = t->iterations;
   t->how.best = job_train_best(t);
   t->how.history = t->history;
-  t->how.seconds = job_now() - t->started;
+  t->how.seconds = rdd_seconds() - t->started;
   st = job_model_write(comm, t->path, t->model, &t->how, err);
   if (!st && comm->rank == 0 && job_fault_corrupt(run, "model", 0)) job_output_damage(t->path, -1);
   return st;
@@ -304,7 +300,7 @@ static rdd_status train(gang *g, rdd_parts *const *parts, void *arg, rdd_err *er
   if (!st) st = build_problem(t, comm, parts, err);
   if (st) goto done;
   t->handed = job_memory_now();
-  t->began[TRAIN_ITERATIONS] = job_now();
+  t->began[TRAIN_ITERATIONS] = rdd_seconds();
   job_run_log_memory(t->j->run, "hand-off", t->partition_bytes, &t->handed);
   describe_run(t, comm);
   st = fit(t, comm, err);
@@ -436,14 +432,7 @@ static rdd_status read_params(training *t, const job_args *args, rdd_err *err) {
   rdd_status st = job_params_read(args, &t->params, err);
   if (st) return st;
   bool implicit = t->params.loss.mode != ALS_EXPLICIT;
-  const char *exchange = job_string(args, "exchange"), *wire = job_string(args, "wire");
-  t->params.exchange = !strcmp(exchange, "need")  ? ALS_EXCHANGE_NEED
-                       : !strcmp(exchange, "all") ? ALS_EXCHANGE_ALL
-                                                  : ALS_EXCHANGE_AUTO;
-  t->params.wire = !strcmp(wire, "float16")    ? ALS_WIRE_FLOAT16
-                   : !strcmp(wire, "bfloat16") ? ALS_WIRE_BFLOAT16
-                                               : ALS_WIRE_FLOAT32;
-  t->params.no_overlap = job_flag(args, "no-overlap");
+  job_exchange_read(args, &t->params);
   t->start = job_start_read(args);
   st = read_watch(t, args, err);
   if (st) return st;
@@ -489,7 +478,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
       .j = j,
       .path = job_string(args, "output"),
       .init_path = job_string(args, "init-model"),
-      .started = job_now(),
+      .started = rdd_seconds(),
       .max_attempts = (int)job_int(args, "max-attempts"),
   };
   job_input *input[TRAIN_PARTS] = {NULL};

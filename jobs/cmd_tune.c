@@ -14,6 +14,7 @@
 #include "jobs/tune_grid.h"
 #include "jobs/ui.h"
 #include "mpi_bridge/gang.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <inttypes.h>
@@ -323,7 +324,7 @@ static rdd_status refit(tuning *t, rdd_comm *comm, rdd_parts *parts, rdd_err *er
   als_model *model = NULL;
   als_iteration *history = NULL;
   int made = 0;
-  double started = job_now();
+  double started = rdd_seconds();
   char *settings = job_grid_settings(t->args, &t->grid, p);
   rdd_status st = job_fold_build(comm, parts, -1, 0, 0, NULL, p->params.rank, &all, err);
   if (!st) st = job_fold_fit(&all, &p->params, &p->start, &hooks, &model, &history, &made, err);
@@ -338,7 +339,7 @@ static rdd_status refit(tuning *t, rdd_comm *comm, rdd_parts *parts, rdd_err *er
                               .inputs = t->inputs,
                               .command_line = t->j->command_line,
                               .settings = settings,
-                              .seconds = job_now() - started};
+                              .seconds = rdd_seconds() - started};
   st = job_model_write(comm, t->path, model, &how, err);
 done:
   job_fold_drop_model(model);
@@ -530,7 +531,7 @@ static rdd_status report(const tuning *t, rdd_err *err) {
   if (t->path && t->best >= 0) job_json_string(json, "model", t->path);
   job_json_string(json, "execution", t->points ? "points" : "gang");
   job_json_int(json, "bad_records", t->counters.value[JOB_COUNT_BAD]);
-  job_json_real(json, "seconds", job_now() - t->started);
+  job_json_real(json, "seconds", rdd_seconds() - t->started);
   if (!t->j->json) {
     print_table(t);
     printf("\nheld out: %s ratings, %s of them cold and left out\n", job_count_text(tests),
@@ -539,7 +540,7 @@ static rdd_status report(const tuning *t, rdd_err *err) {
   if (t->best < 0)
     return rdd_set(err, RDD_EDATA, "all %lld points failed; the first: %s",
                    (long long)t->grid.points, t->verdict[0].failed->message);
-  job_say("tuned in %s%s%s", job_seconds_text(job_now() - t->started),
+  job_say("tuned in %s%s%s", job_seconds_text(rdd_seconds() - t->started),
           t->path ? "; the best, fitted to all ratings: " : "", t->path ? t->path : "");
   return RDD_OK;
 }
@@ -572,7 +573,7 @@ static rdd_status run(job *j, const job_args *args, rdd_err *err) {
               .folds = (int)job_int(args, "folds"),
               .seed = (uint64_t)job_int(args, "fold-seed"),
               .execution = job_string(args, "execution"),
-              .started = job_now()};
+              .started = rdd_seconds()};
   job_input *input = NULL;
   char *inputs = job_positionals_joined(args);
   t.inputs = inputs ? inputs : "";

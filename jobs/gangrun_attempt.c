@@ -2,7 +2,7 @@
 #include "jobs/gangrun_impl.h"
 
 #include "jobs/processes.h"
-#include "jobs/ui.h"
+#include "rdd/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -183,7 +183,7 @@ static bool read_record(watch *w) {
   job_record r;
   if (!job_record_read(w->s->dir, &r) || r.attempt != w->a->number) return false;
   if (!w->a->recorded || r.progress != w->progress || r.state != w->a->record.state) {
-    w->moved = job_now();
+    w->moved = rdd_seconds();
     w->progress = r.progress;
   }
   w->a->record = r;
@@ -194,7 +194,7 @@ static bool read_record(watch *w) {
 /* True when waiting has no point any more. */
 static bool is_stuck(watch *w) {
   (void)read_record(w);
-  double still = job_now() - w->moved;
+  double still = rdd_seconds() - w->moved;
   if (w->a->recorded && w->a->record.state != JOB_RUNNING) return still > ending_grace;
   if (!w->s->stall_timeout || still <= w->s->stall_timeout) return false;
   w->a->stalled = true;
@@ -216,9 +216,9 @@ static void wait_for_launcher(watch *w) {
 
 /* A launcher ends its own processes best, those on other nodes too, and so gets the time. */
 static void end_launcher(watch *w) {
-  double end = job_now() + launcher_grace;
+  double end = rdd_seconds() + launcher_grace;
   (void)kill(w->a->launcher, SIGTERM);
-  while (!w->a->ended && job_now() < end) {
+  while (!w->a->ended && rdd_seconds() < end) {
     (void)poll(NULL, 0, 20);
     pass_on(w);
     job_processes_reap(reaped, w->a);
@@ -236,7 +236,7 @@ static void read_last_record(watch *w) {
 }
 
 void gangrun_attempt(supervisor *s, attempt *a) {
-  watch w = {.s = s, .a = a, .tee = -1, .moved = job_now()};
+  watch w = {.s = s, .a = a, .tee = -1, .moved = rdd_seconds()};
   a->who = (culprit){.rank = -1, .exit_code = -1};
   start(&w);
   wait_for_launcher(&w);

@@ -3,6 +3,7 @@
 
 #include "jobs/output.h"
 #include "jobs/ui.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <math.h>
@@ -285,7 +286,7 @@ static rdd_status prepare(writer *w, rdd_err *err) {
 
 rdd_status job_lists_write(job_lists *lists, rdd_comm *comm, rdd_err *err) {
   writer w = {.plan = lists, .comm = comm};
-  double started = job_now();
+  double started = rdd_seconds();
   lists->lists = lists->entries = 0;
   rdd_status written = RDD_OK, st = rdd_agree(comm, prepare(&w, err), err);
   for (int64_t at = 0, n; at < w.rows && !st; at += n) {
@@ -299,7 +300,7 @@ rdd_status job_lists_write(job_lists *lists, rdd_comm *comm, rdd_err *err) {
     st = job_table_file_commit(w.file, err);
     w.file = NULL;
   }
-  lists->seconds = job_now() - started;
+  lists->seconds = rdd_seconds() - started;
   st = rdd_agree(comm, st, err);
   writer_reset(&w);
   return st;

@@ -66,6 +66,17 @@ static rdd_status check_together(const job_args *args, const als_params *p, rdd_
   return RDD_OK;
 }
 
+void job_exchange_read(const job_args *args, als_params *params) {
+  const char *exchange = job_string(args, "exchange"), *wire = job_string(args, "wire");
+  params->exchange = !strcmp(exchange, "need")  ? ALS_EXCHANGE_NEED
+                     : !strcmp(exchange, "all") ? ALS_EXCHANGE_ALL
+                                                : ALS_EXCHANGE_AUTO;
+  params->wire = !strcmp(wire, "float16")    ? ALS_WIRE_FLOAT16
+                 : !strcmp(wire, "bfloat16") ? ALS_WIRE_BFLOAT16
+                                             : ALS_WIRE_FLOAT32;
+  params->no_overlap = job_flag(args, "no-overlap");
+}
+
 rdd_status job_params_read(const job_args *args, als_params *out, rdd_err *err) {
   als_params p = als_params_default();
   const char *exact = job_string(args, "final-exact");

@@ -61,11 +61,23 @@
   {"num-item-blocks", 0, JOB_INT, "N", "10", 1, ALS_SPARK_MAX_BLOCKS, false, \
    "Spark's numItemBlocks, for --init spark3 or spark2"}
 
+/* Those of how new factors travel between nodes. */
+#define JOB_EXCHANGE_OPTIONS \
+  {"exchange", 0, JOB_CHOICE, "auto|need|all", "auto", 0, 0, false, \
+   "new factors go to nodes that need them, or to all; auto: by bytes"}, \
+  {"wire", 0, JOB_CHOICE, "float32|float16|bfloat16", "float32", 0, 0, false, \
+   "round new factors to this, and send them so between nodes"}, \
+  {"no-overlap", 0, JOB_FLAG, NULL, NULL, 0, 0, false, \
+   "new factors leave when all are solved, not while others are"}
+
 /* clang-format on */
 
 /* What JOB_PARAM_OPTIONS came to.                                         Not collective.
  * Fails with RDD_EUSAGE for what contradicts itself. */
 RDD_MUST_CHECK rdd_status job_params_read(const job_args *args, als_params *out, rdd_err *err);
+
+/* What JOB_EXCHANGE_OPTIONS came to, into `params`. Not collective. */
+void job_exchange_read(const job_args *args, als_params *params);
 
 /* Options that were given and have no effect beside the others, those of JOB_START_OPTIONS too. */
 enum { JOB_IDLE = 7 };

@@ -2,7 +2,7 @@
 #include "jobs/plan_impl.h"
 
 #include "jobs/dictionary.h"
-#include "jobs/ui.h"
+#include "rdd/clock.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
 
@@ -217,16 +217,16 @@ static rdd_status time_hand_off(planning *p, rdd_comm *comm, rdd_err *err) {
   if (st) return st;
   rdd_run_opts opts = job_run_opts(p->j, "timing");
   opts.progress = NULL;
-  double begin = job_now();
+  double begin = rdd_seconds();
   st = rdd_compute_some(p->input ? job_input_rdd(p->input) : source, comm, &opts, first, 1, &parts,
                         NULL, err);
-  double read = job_now();
+  double read = rdd_seconds();
   int64_t rows = 0;
   for (int64_t i = 0; !st && i < parts->n; i++) rows += parts->part[i].rows;
   if (!st && rows > 0) st = hand_over(comm, parts, p->problem.params.rank, err);
   if (!st && rows > 0) {
     p->problem.reading = (read - begin) / (double)rows;
-    p->problem.hand_off = (job_now() - read) / (double)rows;
+    p->problem.hand_off = (rdd_seconds() - read) / (double)rows;
   }
   rdd_parts_free(parts);
   rdd_release(source);

@@ -1,7 +1,7 @@
 /* The processes below this one, as /proc knows them. See processes.h. */
 #include "jobs/processes.h"
 
-#include "jobs/ui.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <ctype.h>
@@ -145,12 +145,12 @@ static int signal_descendants(process_list *list, int signal_number) {
 static int wait_for_end(process_list *list, double seconds, int signal_number, job_reaped_fn reaped,
                         void *arg) {
   const struct timespec nap = {0, 10000000};
-  double end = job_now() + seconds;
+  double end = rdd_seconds() + seconds;
   int alive;
   for (;;) {
     job_processes_reap(reaped, arg);
     alive = signal_descendants(list, signal_number);
-    if (!alive || job_now() > end) break;
+    if (!alive || rdd_seconds() > end) break;
     nanosleep(&nap, NULL);
   }
   job_processes_reap(reaped, arg);

@@ -11,6 +11,7 @@
 #include "jobs/output.h"
 #include "jobs/run_impl.h"
 #include "jobs/ui.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <errno.h>
@@ -128,7 +129,7 @@ static bool is_writer(const job_run *run) {
 
 static bool write_record(job_run *run, bool final) {
   if (!is_writer(run)) return true;
-  run->written = job_now();
+  run->written = rdd_seconds();
   run->record.updated = job_unix_time();
   return job_record_write(run->dir, &run->record, final);
 }
@@ -332,7 +333,7 @@ bool job_fault_corrupt(job_run *run, const char *where, int64_t number) {
 void job_run_heartbeat(job_run *run) {
   if (!run || !is_writer(run)) return;
   run->record.progress++;
-  if (job_now() - run->written >= heartbeat_seconds) (void)write_record(run, false);
+  if (rdd_seconds() - run->written >= heartbeat_seconds) (void)write_record(run, false);
 }
 
 static rdd_status enter(job_run *run, const char *phase, int iteration, const char *side,

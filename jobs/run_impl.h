@@ -21,7 +21,7 @@ struct job_run {
   char dir[PATH_MAX]; /* "": none */
   int log;            /* descriptor of the event log, or -1 */
   job_record record;
-  double written; /* when the record last was, on the clock of job_now() */
+  double written; /* when the record last was, on the clock of rdd_seconds() */
   int tries;      /* of the gang in this attempt: how often "hand-off" began */
   int faults;
   job_armed *armed; /* [faults] */

@@ -1,6 +1,5 @@
 #include "jobs/save.h"
 
-#include "jobs/ui.h"
 
 #include <sched.h>
 

@@ -20,23 +20,15 @@ void job_train_exchange_free(training *t) {
   t->exchange_by_iteration = t->exchange_by_rank = NULL;
 }
 
-static const char *bytes_text(int64_t bytes, char text[32]) {
-  if (bytes < 1000000)
-    snprintf(text, 32, "%.4g kB", 1e-3 * (double)bytes);
-  else
-    snprintf(text, 32, "%.4g MB", 1e-6 * (double)bytes);
-  return text;
-}
-
 void job_train_show_exchange(const training *t) {
   static const char *const name[2] = {"users", "items"};
   if (t->j->comm->nodes == 1) return;
   for (int side = 0; side < 2; side++) {
     const als_exchange_plan *plan = &t->problem.exchange[side];
-    char need[32], all[32];
     job_say("new factors of %s over %d nodes: %s to where they are needed, %s to all; %s it is",
-            name[side], t->j->comm->nodes, bytes_text(plan->need_bytes, need),
-            bytes_text(plan->all_bytes, all), plan->need_only ? "where they are needed" : "all");
+            name[side], t->j->comm->nodes, job_size_text((double)plan->need_bytes),
+            job_size_text((double)plan->all_bytes),
+            plan->need_only ? "where they are needed" : "all");
   }
 }
 

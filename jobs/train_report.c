@@ -1,6 +1,7 @@
 /* What `als train` says of its iterations, and of the run at its end. */
 #include "jobs/train_impl.h"
 #include "jobs/ui.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <math.h>
@@ -71,7 +72,7 @@ static void report_phases(const training *t) {
   const double *began = t->began;
   job_json_real(json, "seconds_reading", began[TRAIN_HAND_OFF] - began[TRAIN_READING]);
   job_json_real(json, "seconds_hand_off", began[TRAIN_ITERATIONS] - began[TRAIN_HAND_OFF]);
-  job_json_real(json, "seconds_writing", job_now() - began[TRAIN_WRITING]);
+  job_json_real(json, "seconds_writing", rdd_seconds() - began[TRAIN_WRITING]);
 }
 
 rdd_status job_train_report(training *t, const rdd_comm *comm, rdd_err *err) {
@@ -79,7 +80,7 @@ rdd_status job_train_report(training *t, const rdd_comm *comm, rdd_err *err) {
   double *value = rdd_alloc((size_t)(n > comm->size ? n : comm->size), sizeof *value);
   if (!value) return rdd_set(err, RDD_ENOMEM, "out of memory for the report");
   job_json *json = t->j->result;
-  double total = job_now() - t->started, iterating = 0;
+  double total = rdd_seconds() - t->started, iterating = 0;
   report_history(t, value);
   report_phases(t);
   report_memory(t, comm->size, value);

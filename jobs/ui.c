@@ -1,4 +1,5 @@
 #include "jobs/ui.h"
+#include "rdd/clock.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -23,12 +24,6 @@ void job_ui_init(bool speaks, bool quiet) {
   ui.quiet = quiet;
   const char *kind = getenv("TERM");
   ui.terminal = isatty(STDERR_FILENO) == 1 && kind && strcmp(kind, "dumb") != 0;
-}
-
-double job_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 double job_unix_time(void) {
@@ -67,7 +62,7 @@ void job_warn(const char *format, ...) {
 
 void job_progress(const char *what, int64_t done, int64_t total, const char *unit) {
   if (!ui.speaks || ui.quiet || total <= 0) return;
-  double now = job_now();
+  double now = rdd_seconds();
   if (done == 0 || what != ui.what || done < ui.last_done) {
     ui.what = what;
     ui.started = now;
@@ -119,6 +114,16 @@ const char *job_count_text(int64_t n) {
     *p++ = digits[i];
   }
   *p = 0;
+  return text;
+}
+
+const char *job_size_text(double bytes) {
+  static const char *const unit[] = {"kB", "MB", "GB", "TB", "PB"};
+  size_t room;
+  char *text = ring(&room);
+  int u = 0;
+  for (bytes *= 1e-3; bytes >= 1000 && u < 4; u++) bytes *= 1e-3;
+  snprintf(text, room, "%.4g %s", bytes, unit[u]);
   return text;
 }
 

@@ -19,9 +19,6 @@ void job_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Progress of `what`: done of total `unit`s. Ends its line when done == total. */
 void job_progress(const char *what, int64_t done, int64_t total, const char *unit);
 
-/* Seconds since some fixed moment, monotonic. */
-double job_now(void);
-
 /* Seconds since 1970. */
 double job_unix_time(void);
 
@@ -30,5 +27,8 @@ const char *job_count_text(int64_t n);
 
 /* Seconds as "0.42 s", "1 min 05 s", "2 h 10 min"; same ring. */
 const char *job_seconds_text(double seconds);
+
+/* Bytes as "0.5 kB", "12.2 MB", "1.5 TB", counted in thousands; same ring. */
+const char *job_size_text(double bytes);
 
 #endif

@@ -5,6 +5,7 @@
 #include "mllib/exchange_impl.h"
 #include "mllib/metrics.h"
 #include "mllib/threads_impl.h"
+#include "rdd/clock.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
 
@@ -193,7 +194,7 @@ static rdd_status evaluate(const fit *f, als_iteration *out, rdd_err *err) {
 
 /* Items, then users, as Spark has it; into the next row of the history. */
 static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err *err) {
-  double start = als_seconds();
+  double start = rdd_seconds();
   als_iteration *out = &f->history[f->made];
   als_sums items, users;
   *out = (als_iteration){.iteration = f->made + 1, .exact = exact, .rmse_train = NAN};
@@ -215,7 +216,7 @@ static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err 
   als_exchanged exchanged = als_exchange_take(f->model);
   out->exchange_bytes = exchanged.bytes;
   out->exchange_seconds = exchanged.seconds;
-  out->seconds = als_seconds() - start;
+  out->seconds = rdd_seconds() - start;
   f->made++;
   if (f->best && als_best_iteration(f->problem->watch, f->history, f->made) == f->made)
     als_best_keep(f->best, f->comm, f->problem, f->model, f->made);

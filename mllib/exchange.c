@@ -2,10 +2,10 @@
 #include "mllib/exchange_impl.h"
 
 #include "mllib/gram_impl.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 #include "rdd/need.h"
 
-#include <time.h>
 
 /* Groups of rows that are on their way while the next are solved: the last one is what is waited for. */
 enum { GROUPS = 8 };
@@ -22,14 +22,8 @@ struct als_exchange {
   als_exchanged made;       /* since it was taken last */
 };
 
-double als_seconds(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 double als_own_seconds(const rdd_comm *comm) {
-  return als_seconds() - comm->traffic.moving - comm->traffic.waiting;
+  return rdd_seconds() - comm->traffic.moving - comm->traffic.waiting;
 }
 
 /* ---- What this rank needs ---- */
@@ -208,11 +202,11 @@ void als_exchange_send(rdd_comm *comm, const als_factors *side, int k, int g) {
   if (!overlaps(x)) return;
   int n = tables_of(x, side, k, table);
   int64_t before = comm->traffic.between_nodes;
-  double start = als_seconds();
+  double start = rdd_seconds();
   if (g > 0) rdd_need_finish(x->need, table, n, g - 1);
   if (g < rdd_need_groups(x->need)) rdd_need_start(x->need, table, n, g);
   x->made.bytes += comm->traffic.between_nodes - before;
-  x->made.seconds += als_seconds() - start;
+  x->made.seconds += rdd_seconds() - start;
 }
 
 void als_exchange_poll(const als_factors *side) {
@@ -224,7 +218,7 @@ void als_exchange_publish(rdd_comm *comm, const als_blocks *blocks, const als_fa
   als_exchange *x = side->exchange;
   rdd_need_table table[2];
   int64_t before = comm->traffic.between_nodes;
-  double start = als_seconds();
+  double start = rdd_seconds();
   if (overlaps(x))
     rdd_need_end(x->need); /* they were sent */
   else if (x && x->need)
@@ -234,7 +228,7 @@ void als_exchange_publish(rdd_comm *comm, const als_blocks *blocks, const als_fa
   if (!x) return;
   x->whole = x->all;
   x->made.bytes += comm->traffic.between_nodes - before;
-  x->made.seconds += als_seconds() - start;
+  x->made.seconds += rdd_seconds() - start;
 }
 
 void als_model_make_whole(const als_model *model, rdd_comm *comm) {

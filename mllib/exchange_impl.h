@@ -55,10 +55,7 @@ als_exchanged als_exchange_take(als_model *model);
  * where the table is whole. Not collective. */
 const als_blocks *als_exchange_owners(const als_factors *side);
 
-/* Seconds on a clock that only goes forward. */
-double als_seconds(void);
-
-/* The same on one that stands still while this rank is in the communicator. */
+/* rdd_seconds() on a clock that stands still while this rank is in the communicator. */
 double als_own_seconds(const rdd_comm *comm);
 
 #endif

@@ -6,6 +6,7 @@
 #include "mllib/kernels_impl.h"
 #include "mllib/solver_impl.h"
 #include "mllib/threads_impl.h"
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <float.h>
@@ -252,9 +253,9 @@ static void solve_and_send(half_step *h, rdd_comm *comm, bool solve) {
   for (int g = 0; g < groups; g++) {
     const als_blocks *blocks = &h->ratings->blocks;
     int64_t first = als_exchange_block(h->rows, blocks, comm->rank, g);
-    double start = als_seconds();
+    double start = rdd_seconds();
     if (solve) solve_own_rows(h, first, als_exchange_block(h->rows, blocks, comm->rank, g + 1));
-    h->solve_seconds += als_seconds() - start;
+    h->solve_seconds += rdd_seconds() - start;
     als_exchange_send(comm, h->rows, h->system.k, g);
   }
   als_exchange_send(comm, h->rows, h->system.k, groups);

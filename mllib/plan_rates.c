@@ -2,6 +2,7 @@
 #include "mllib/exchange_impl.h"
 #include "mllib/plan.h"
 #include "mllib/threads_impl.h"
+#include "rdd/clock.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
 
@@ -103,9 +104,9 @@ static rdd_status time_rows(made *m, int64_t rows, int64_t each, double *seconds
   r->blocks.blocks = (rows + r->blocks.block_rows - 1) / r->blocks.block_rows;
   r->blocks.owner[1] = r->blocks.blocks;
   for (int64_t i = 0; i <= rows; i++) r->start[i] = i * each;
-  double begin = als_seconds(), cpu = cpu_seconds();
+  double begin = rdd_seconds(), cpu = cpu_seconds();
   rdd_status st = als_half_step(m->comm, r, m->side, &m->params, m->model, NULL, err);
-  *seconds_out = fmin((als_seconds() - begin) * als_threads(), cpu_seconds() - cpu);
+  *seconds_out = fmin((rdd_seconds() - begin) * als_threads(), cpu_seconds() - cpu);
   return st;
 }
 

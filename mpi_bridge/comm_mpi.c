@@ -9,8 +9,8 @@
 #include "rdd/memory.h"
 
 #include <limits.h>
-#include <stdatomic.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -54,10 +54,6 @@ static int64_t now_ns(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-double gang_now(void) {
-  return (double)now_ns() * 1e-9;
 }
 
 /* Each nap takes a sixteenth of what was waited, 1 ms at most: a late answer costs 6 % of the wait.

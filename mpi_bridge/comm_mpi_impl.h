@@ -53,9 +53,6 @@ void gang_await(int n, MPI_Request *requests);
 /* Wait for data that is on its way: all partners are here, so this polls, but lets others run. */
 void gang_finish(int n, MPI_Request *requests);
 
-/* Seconds on a clock that only goes forward. */
-double gang_now(void);
-
 /* Largest message, see gang_comm_set_chunk(). */
 int64_t gang_chunk(void);
 

@@ -21,6 +21,7 @@
 #include "mpi_bridge/comm_mpi_impl.h"
 #include "mpi_bridge/gang_impl.h"
 
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <stdio.h>
@@ -83,12 +84,12 @@ static void give_up(gang *g, gang_call call) {
 /* Meet all ranks; returns how long that took. A rank that is done, and well, waits for as long as
  * the others need; any other ends the job when time is up. */
 static double meet(gang *g, gang_record own) {
-  double start = gang_now();
+  double start = rdd_seconds();
   bool bounded = g->limit > 0 && own.call != LEFT;
   if (!rdd_meet(g->comm, &own, sizeof own, g->met, g->mark, bounded ? g->limit : 0) &&
       !rdd_meet(g->comm, &own, sizeof own, g->met, g->mark, g->grace))
     give_up(g, (gang_call)own.call);
-  return gang_now() - start;
+  return rdd_seconds() - start;
 }
 
 /* ---- Verdicts: from what all ranks see, so the same on all of them ---- */

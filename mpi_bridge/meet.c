@@ -5,6 +5,7 @@
  * of who is missing. Messages of a pair of ranks keep their order, so meetings need no numbers; and
  * their tag is their own, so that they pass by whatever the ranks exchange otherwise. */
 #include "mpi_bridge/comm_mpi_impl.h"
+#include "rdd/clock.h"
 
 #include <string.h>
 
@@ -43,9 +44,9 @@ bool gang_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool
                double seconds) {
   gang_mpi *c = (gang_mpi *)comm;
   gang_patience patience = {0, 0};
-  double until = gang_now() + seconds;
+  double until = rdd_seconds() + seconds;
   if (!c->meeting.open) open_meeting(c, send, bytes);
-  while (c->meeting.open && (seconds <= 0 || gang_now() < until)) {
+  while (c->meeting.open && (seconds <= 0 || rdd_seconds() < until)) {
     c->meeting.open = !poll_meeting(c);
     if (c->meeting.open) gang_pause(&patience, true);
   }

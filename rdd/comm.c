@@ -4,9 +4,9 @@
 #include "rdd/comm.h"
 
 #include "rdd/memory.h"
+#include "rdd/clock.h"
 
 #include <string.h>
-#include <time.h>
 
 struct rdd_table {
   rdd_comm *comm;
@@ -49,12 +49,6 @@ static void count_to_nodes(rdd_comm *comm, int64_t bytes) {
   comm->traffic.messages += comm->nodes - 1;
 }
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- Operations ---- */
 
 void rdd_comm_close(rdd_comm *comm) {
@@ -62,33 +56,33 @@ void rdd_comm_close(rdd_comm *comm) {
 }
 
 void rdd_barrier(rdd_comm *comm) {
-  double start = now();
+  double start = rdd_seconds();
   comm->ops->barrier(comm);
-  comm->traffic.waiting += now() - start;
+  comm->traffic.waiting += rdd_seconds() - start;
 }
 
 void rdd_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv,
                     const int64_t *counts, const int64_t *displs) {
   count_to_all(comm, bytes);
-  double start = now();
+  double start = rdd_seconds();
   comm->ops->allgatherv(comm, send, bytes, recv, counts, displs);
-  comm->traffic.moving += now() - start;
+  comm->traffic.moving += rdd_seconds() - start;
 }
 
 void rdd_alltoallv(rdd_comm *comm, const void *send, const int64_t *send_counts,
                    const int64_t *send_displs, void *recv, const int64_t *recv_counts,
                    const int64_t *recv_displs) {
   count_to_each(comm, send_counts);
-  double start = now();
+  double start = rdd_seconds();
   comm->ops->alltoallv(comm, send, send_counts, send_displs, recv, recv_counts, recv_displs);
-  comm->traffic.moving += now() - start;
+  comm->traffic.moving += rdd_seconds() - start;
 }
 
 void rdd_alltoallv_start(rdd_comm *comm, const rdd_lanes *lanes) {
   count_to_each(comm, lanes->send_counts);
-  double start = now();
+  double start = rdd_seconds();
   comm->ops->alltoallv_start(comm, lanes);
-  comm->traffic.moving += now() - start;
+  comm->traffic.moving += rdd_seconds() - start;
 }
 
 void rdd_alltoallv_poll(rdd_comm *comm) {
@@ -96,23 +90,23 @@ void rdd_alltoallv_poll(rdd_comm *comm) {
 }
 
 void rdd_alltoallv_finish(rdd_comm *comm, const rdd_lanes *lanes) {
-  double start = now();
+  double start = rdd_seconds();
   comm->ops->alltoallv_finish(comm, lanes);
-  comm->traffic.moving += now() - start;
+  comm->traffic.moving += rdd_seconds() - start;
 }
 
 void rdd_allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
   count_reduction(comm, n * (int64_t)sizeof *values);
-  double start = now();
+  double start = rdd_seconds();
   comm->ops->allreduce(comm, values, n, op);
-  comm->traffic.waiting += now() - start;
+  comm->traffic.waiting += rdd_seconds() - start;
 }
 
 bool rdd_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
               double seconds) {
-  double start = now();
+  double start = rdd_seconds();
   bool all = comm->ops->meet(comm, send, bytes, recv, came, seconds);
-  comm->traffic.waiting += now() - start;
+  comm->traffic.waiting += rdd_seconds() - start;
   return all;
 }
 
@@ -189,9 +183,9 @@ size_t rdd_table_size(const rdd_table *table) {
 void rdd_table_sync(rdd_table *table, const int64_t *begin) {
   rdd_comm *comm = table->comm;
   count_to_nodes(comm, begin[comm->rank + 1] - begin[comm->rank]);
-  double start = now();
+  double start = rdd_seconds();
   comm->ops->table_sync(comm, table->handle, begin);
-  *(comm->nodes > 1 ? &comm->traffic.moving : &comm->traffic.waiting) += now() - start;
+  *(comm->nodes > 1 ? &comm->traffic.moving : &comm->traffic.waiting) += rdd_seconds() - start;
 }
 
 void rdd_table_free(rdd_table *table) {

@@ -29,5 +29,5 @@ noinst_LIBRARIES += %D%/librdd.a
   %D%/transform.c \
   %D%/wide.c
 # The public headers, which keep their room's name where they are installed.
-nobase_gangplankinclude_HEADERS += %D%/arrow.h %D%/batch.h %D%/comm.h %D%/event.h %D%/hash.h \
+nobase_gangplankinclude_HEADERS += %D%/arrow.h %D%/batch.h %D%/clock.h %D%/comm.h %D%/event.h %D%/hash.h \
   %D%/memory.h %D%/need.h %D%/rdd.h %D%/row.h %D%/status.h %D%/store.h

@@ -13,6 +13,7 @@
 #include "rdd/rdd_impl.h"
 
 #include "rdd/memory.h"
+#include "rdd/clock.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -26,7 +27,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Spark's figures for what a straggler is. */
@@ -61,12 +61,6 @@ struct rdd_runner {
   int64_t failed;      /* lowest partition that failed, or INT64_MAX */
   rdd_err error;       /* of that partition */
 };
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- Opening ---- */
 
@@ -114,7 +108,7 @@ static void tell(const rdd_runner *runner, rdd_event_kind kind, const slot *task
                                      .attempt = task->attempt,
                                      .speculative = task->speculative,
                                      .slot = (int)(task - runner->slot),
-                                     .seconds = ended ? now() - task->started : 0,
+                                     .seconds = ended ? rdd_seconds() - task->started : 0,
                                      .rows = rows,
                                      .bytes = bytes,
                                      .message = message});
@@ -239,7 +233,7 @@ static rdd_status launch(rdd_runner *runner, int s, slot task, rdd_err *err) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   pid_t parent = getpid();
-  task.started = now();
+  task.started = rdd_seconds();
   task.pid = rdd_fork();
   if (task.pid == 0) child_main(&order, task.fd, parent, &runner->report[s]);
   int why = errno;
@@ -328,7 +322,7 @@ static double slow_after(const rdd_runner *runner) {
 
 /* Start second copies of stragglers. */
 static void speculate(rdd_runner *runner) {
-  double slow = slow_after(runner), t = now();
+  double slow = slow_after(runner), t = rdd_seconds();
   for (int s = 0; s < runner->slots && slow > 0; s++) {
     slot *task = &runner->slot[s];
     int other = free_slot(runner);
@@ -349,7 +343,7 @@ static void speculate(rdd_runner *runner) {
 
 /* Milliseconds until a task is too old or too slow; -1: no such moment. */
 static int patience(const rdd_runner *runner) {
-  double slow = free_slot(runner) >= 0 ? slow_after(runner) : 0, t = now(), wait = -1;
+  double slow = free_slot(runner) >= 0 ? slow_after(runner) : 0, t = rdd_seconds(), wait = -1;
   for (int s = 0; s < runner->slots; s++) {
     const slot *task = &runner->slot[s];
     if (!task->pid) continue;
@@ -368,7 +362,7 @@ static int patience(const rdd_runner *runner) {
 }
 
 static void enforce_limit(rdd_runner *runner) {
-  double limit = runner->opts->time_limit, t = now();
+  double limit = runner->opts->time_limit, t = rdd_seconds();
   for (int s = 0; s < runner->slots && limit > 0; s++) {
     slot *task = &runner->slot[s];
     if (!task->pid || task->timed_out || t - task->started < limit) continue;
@@ -483,7 +477,7 @@ static void task_done(rdd_runner *runner, int s, rdd_report *report) {
     return;
   }
   tell(runner, RDD_TASK_FINISHED, task, part.rows, (int64_t)part.size, "");
-  if (runner->stage->took) runner->stage->took(runner->stage->arg, now() - task->started);
+  if (runner->stage->took) runner->stage->took(runner->stage->arg, rdd_seconds() - task->started);
   if (task->twin >= 0) abandon(runner, task->twin, "its other copy finished first");
   int64_t partition = task->partition;
   vacate(runner, s);
