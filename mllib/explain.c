@@ -4,7 +4,7 @@
 #include "mllib/explain.h"
 
 #include "mllib/gram_impl.h"
-#include "mllib/normal.h"
+#include "mllib/normal_impl.h"
 #include "mllib/solver_impl.h"
 #include "rdd/memory.h"
 

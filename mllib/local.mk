@@ -24,7 +24,7 @@ noinst_LIBRARIES += %D%/libmllib.a
   %D%/metrics.c %D%/metrics.h \
   %D%/model.c %D%/model.h \
   %D%/nnls.c %D%/nnls_impl.h \
-  %D%/normal.c %D%/normal.h \
+  %D%/normal.c %D%/normal_impl.h \
   %D%/objective.c \
   %D%/place.c %D%/place_impl.h \
   %D%/plan.c %D%/plan.h %D%/plan_rates.c \
@@ -38,8 +38,7 @@ noinst_LIBRARIES += %D%/libmllib.a
   %D%/threads_impl.h \
   %D%/topn.c %D%/topn.h \
   %D%/wire.c %D%/wire.h
-# The public headers, which keep their room's name where they are installed. normal.h is made of the kernels,
-# which are private.
+# The public headers, which keep their room's name where they are installed.
 nobase_gangplankinclude_HEADERS += %D%/als.h %D%/blocks.h %D%/exchange.h %D%/explain.h \
   %D%/fold_in.h %D%/ids.h %D%/loss.h %D%/metrics.h %D%/model.h %D%/plan.h %D%/ratings.h %D%/seen.h \
   %D%/spark_init.h %D%/topn.h %D%/wire.h

@@ -9,7 +9,7 @@
  * A may be singular, as it is with fewer ratings than factors and no ridge. The free unknowns' equations
  * never are: one that depends on those is not pulled, but for rounding, and stays bound. */
 #include "mllib/nnls_impl.h"
-#include "mllib/normal.h"
+#include "mllib/normal_impl.h"
 #include "rdd/memory.h"
 
 #include <cblas.h>

@@ -1,5 +1,5 @@
-/* Normal equations of one row. See normal.h. */
-#include "mllib/normal.h"
+/* Normal equations of one row. See normal_impl.h. */
+#include "mllib/normal_impl.h"
 
 #include "rdd/memory.h"
 

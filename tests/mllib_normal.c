@@ -1,5 +1,5 @@
 /* Normal equations of one row: Spark's published examples, panels, and a matrix that is singular. */
-#include "mllib/normal.h"
+#include "mllib/normal_impl.h"
 #include "rdd/memory.h"
 #include "tests/fixtures.h"
 #include "tests/oracle.h"

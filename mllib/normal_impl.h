@@ -3,8 +3,8 @@
  * The factors of the row's columns are scattered over a big table. They are gathered, ALS_PANEL_ROWS at a
  * time, into a panel that stays in cache, and the matrix is updated by the panel as a whole, never by rank 1.
  * (cholesky.c does the same for many rows at once, in either precision.) */
-#ifndef ALS_NORMAL_H
-#define ALS_NORMAL_H
+#ifndef ALS_NORMAL_IMPL_H
+#define ALS_NORMAL_IMPL_H
 
 #include "mllib/kernels_impl.h"
 
