@@ -1,25 +1,25 @@
 # Tests of the program als from outside: alone, under mpirun, and in the hands of an adversary.
 cli_tests = \
+  %D%/cli_same_bits.sh \
   %D%/cli_bad.sh \
-  %D%/cli_config.sh \
-  %D%/cli_evaluate.sh \
-  %D%/cli_exchange.sh \
-  %D%/cli_fold_in.sh \
-  %D%/cli_formats.sh \
-  %D%/cli_golden.sh \
-  %D%/cli_map.sh \
+  %D%/cli_resume.sh \
   %D%/cli_modes.sh \
-  %D%/cli_movielens.sh \
+  %D%/cli_exchange.sh \
   %D%/cli_pipeline.sh \
   %D%/cli_plan.sh \
-  %D%/cli_recommend.sh \
-  %D%/cli_report.sh \
-  %D%/cli_quality.sh \
-  %D%/cli_resume.sh \
-  %D%/cli_same_bits.sh \
   %D%/cli_signals.sh \
-  %D%/cli_split.sh \
+  %D%/cli_golden.sh \
+  %D%/cli_recommend.sh \
+  %D%/cli_map.sh \
   %D%/cli_tune.sh \
+  %D%/cli_fold_in.sh \
+  %D%/cli_config.sh \
+  %D%/cli_split.sh \
+  %D%/cli_formats.sh \
+  %D%/cli_evaluate.sh \
+  %D%/cli_report.sh \
+  %D%/cli_movielens.sh \
+  %D%/cli_quality.sh \
   %D%/report_browser.sh
 EXTRA_DIST += $(cli_tests) %D%/cli_lib.sh %D%/maps_bad.c %D%/report_log.awk
 TESTS += $(cli_tests)

@@ -9,7 +9,9 @@ MPI_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/run_mpi.sh
 SH_LOG_COMPILER = $(SHELL)
 # Each test has a TMPDIR of its own: Open MPI's launchers share a folder in it, which one removes while
 # another one makes it. What a test leaves there goes with it.
+# Several run at a time, so ranks that wait inside MPI, and threads that wait for others, have to let go.
 AM_TESTS_ENVIRONMENT = . $(top_srcdir)/build-aux/mpi-env.sh; \
+  OMPI_MCA_mpi_yield_when_idle=1; OMP_WAIT_POLICY=passive; export OMPI_MCA_mpi_yield_when_idle OMP_WAIT_POLICY; \
   TMPDIR=`mktemp -d "$${TMPDIR:-/tmp}/gp-XXXXXX"` && export TMPDIR && trap 'rm -rf "$$TMPDIR"' 0; \
   top_srcdir='$(top_srcdir)'; top_builddir='$(top_builddir)'; CC='$(CC)'; NM='$(NM)'; \
   MPIEXEC='$(MPIEXEC)'; HDF5_CFLAGS='$(HDF5_CFLAGS)'; MPI_CFLAGS='$(MPI_CFLAGS)'; AWK='$(AWK)'; \
@@ -21,9 +23,13 @@ MLLIB_TEST_LIBS = tests/libtestkit.a $(MLLIB_LIBS) $(CUNIT_LIBS)
 MPI_TEST_LIBS = tests/libtestkit.a $(MPI_BRIDGE_LIBS) $(CUNIT_LIBS) -lm
 JOB_TEST_LIBS = tests/libtestkit.a $(JOB_LIBS) $(CUNIT_LIBS)
 
-script_tests = %D%/headers.sh %D%/layering.sh %D%/outside.sh %D%/packaging.sh %D%/doxygen.sh
-EXTRA_DIST += $(script_tests) %D%/run_mpi.sh
-TESTS += $(script_tests)
+# Long ones first, and those first of all that mostly wait (for SLURM, for a stalled gang, for mpirun to give
+# up): the short ones then fill what time is left.
+include %D%/cluster.mk
+include %D%/recovery.mk
+include %D%/gangrun.mk
+include %D%/cli.mk
+include %D%/tour.mk
 
 if HAVE_CUNIT
 check_LIBRARIES += %D%/libtestkit.a
@@ -34,15 +40,13 @@ include %D%/rdd.mk
 include %D%/mllib.mk
 include %D%/bridge.mk
 include %D%/jobs.mk
-TESTS += $(check_PROGRAMS)
 endif
-
-include %D%/cli.mk
-include %D%/gangrun.mk
-include %D%/recovery.mk
-include %D%/tour.mk
-include %D%/cluster.mk
 include %D%/fuzz.mk
+TESTS += $(check_PROGRAMS)
+
+script_tests = %D%/headers.sh %D%/layering.sh %D%/outside.sh %D%/packaging.sh %D%/doxygen.sh
+EXTRA_DIST += $(script_tests) %D%/run_mpi.sh
+TESTS += $(script_tests)
 include %D%/arrow.mk
 
 # The scripts look at the archives, so those come first.
@@ -54,20 +58,23 @@ check-build: all
 	@$(MAKE) $(AM_MAKEFLAGS) check-programs
 check-programs: $(check_LIBRARIES) $(check_PROGRAMS)
 
-# The tests that need no mpirun: these are the ones that run under the sanitizers, which make some so slow
-# that they had better begin first.
-check-unit:
+# The tests that need no mpirun: these are the ones that run under the address sanitizer, which makes some so
+# slow that they had better begin first.
+check-unit check-unit-build:
 	@units=; for t in $(TESTS); do case $$t in \
 	  */jobs_input.unit|*/rdd_recovery_threads.unit) units="$$t $$units";; \
 	  *.unit) units="$$units $$t";; esac; done; \
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
-
+	$(check_some)
 
 # Those in which ranks are threads: there is nothing for the thread sanitizer in the others.
-check-threads:
+check-threads check-threads-build:
 	@units=; for t in $(TESTS); do case $$t in \
 	  */jobs_input.unit|*/mllib_modes_threads.unit) units="$$t $$units";; \
 	  *_threads.unit|*/rdd_comm.unit) units="$$units $$t";; esac; done; \
-	$(MAKE) $(AM_MAKEFLAGS) check TESTS="$$units"
+	$(check_some)
 
-.PHONY: check-build check-programs check-unit check-threads
+# Nothing but these is built.
+check_some = case $@ in *-build) goal=check-programs;; *) goal=check-TESTS;; esac; \
+  $(MAKE) $(AM_MAKEFLAGS) check_PROGRAMS="$$units" TESTS="$$units" cli_helpers= $$goal
+
+.PHONY: check-build check-programs check-unit check-unit-build check-threads check-threads-build

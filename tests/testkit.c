@@ -191,10 +191,12 @@ int tk_threads_main(const char *suite, const tk_comm_case *cases, int n) {
   int64_t failures = 0;
   int number = 0;
   start(suite);
-  printf("1..%d\n", n * MAX_RANKS);
+  /* A sanitizer finds at 1 and 3 ranks what there is at 2 and 4: the paths are those of one, or of more. */
+  int step = TK_SANITIZED ? 2 : 1;
+  printf("1..%d\n", n * (MAX_RANKS / step));
   for (int i = 0; i < n; i++) {
     kit.collective = &cases[i];
-    for (kit.ranks = 1; kit.ranks <= MAX_RANKS; kit.ranks++) {
+    for (kit.ranks = 1; kit.ranks <= MAX_RANKS; kit.ranks += step) {
       char name[200];
       snprintf(name, sizeof name, "%s, ranks: %d", cases[i].name, kit.ranks);
       int64_t f = run_case(name);

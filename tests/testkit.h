@@ -31,7 +31,7 @@ typedef struct tk_comm_case {
 /* Run unit cases; prints TAP, returns the exit status of the test program. */
 int tk_main(const char *suite, const tk_case *cases, int n);
 
-/* Run each case with ranks as threads, at 1, 2, 3 and 4 ranks. */
+/* Run each case with ranks as threads, at 1, 2, 3 and 4 ranks; under a sanitizer at 1 and 3. */
 int tk_threads_main(const char *suite, const tk_comm_case *cases, int n);
 
 /* Run each case on `comm` (MPI); failures are summed over ranks, and rank 0 prints the closing line
