@@ -14,7 +14,7 @@
 enum {
   KEPT_BYTES = 1 << 23,  /* of the panel */
   GROUP_BYTES = 1 << 19, /* of it for several rows together */
-  FETCH_BYTES = 1 << 18, /* asked for ahead, at most */
+  FETCH_BYTES = 1 << 16, /* asked for ahead, at most */
   MOST_ROWS = 8
 };
 
