@@ -8,27 +8,16 @@
 # so little, the two parts of the cost by themselves: how long the ranks stand still (waiting for the
 # one before, the copy, the fork), and the CPU time of the writer, which it takes from them where all
 # cores are busy.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}
-ranks=${RANKS:-2} k=${K:-64} iterations=${ITERATIONS:-8} rounds=${ROUNDS:-3}
-ratings=${RATINGS:-20000000} users=${USERS:-138000} items=${ITEMS:-27000}
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-# The machine's best kernels, whatever the environment has been told.
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE GANGPLANK_FAULT GANGPLANK_WORK_DIR
 
-mkdir -p "$work"
-data=$work/r$ratings.h5
-[[ -s $data ]] || "$als" generate -o "$data" --users "$users" --items "$items" \
-  --ratings "$ratings" --seed 1 >&2
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
+ranks=${RANKS:-2} k=${K:-64} iterations=${ITERATIONS:-8} rounds=${ROUNDS:-3}
+
+reference_problem
 train=(mpirun -n "$ranks" "$als" train "$data" -o "$work/model.h5" --rank "$k"
   --max-iter "$iterations" --persist none --quiet)
 
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
-echo "versions: $("$als" --version | paste -sd' ')"
+machine
 echo
 
 rm -rf "$work"/log-*

@@ -9,21 +9,13 @@
 # it was given). Peaks are VmHWM; pages of partitions and tables count in each rank that touched them.
 # Times are medians of ROUNDS runs, of the slowest rank each; memcpy is measured at the end of each run by
 # all ranks at once.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}
-rounds=${ROUNDS:-3} sizes=${RANKS:-1 2 4}
-ratings=${RATINGS:-20000000} users=${USERS:-138000} items=${ITEMS:-27000}
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-mkdir -p "$work"
-int=$work/r$ratings.h5 text=$work/r$ratings.text.h5
-[[ -s $int ]] || "$als" generate -o "$int" --users "$users" --items "$items" --ratings "$ratings" \
-  --seed 1 >&2
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
+rounds=${ROUNDS:-3} sizes=${RANKS:-1 2 4}
+
+reference_problem
+int=$data text=${data%.h5}.text.h5
 if [[ ! -s $text ]]; then
   "$als" import "$int" -o "$work/r$ratings.csv" --quiet >&2
   "$als" import "$work/r$ratings.csv" --id-type string -o "$text" --quiet >&2
@@ -47,8 +39,7 @@ for n in $sizes; do
   mpirun -n "$n" "$als" train "$int" -o "$work/model.h5" --rank 64 --max-iter 1 --json --quiet >>"$out"
 done
 
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
-echo "versions: $("$als" --version | paste -sd' ')"
+machine
 echo
 python3 - "$out" <<'PY'
 import json, statistics, sys

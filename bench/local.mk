@@ -7,7 +7,7 @@ bench_peak_LDADD = $(BLAS_LIBS)
 EXTRA_PROGRAMS += bench/exchange
 bench_exchange_SOURCES = %D%/exchange.c
 bench_exchange_LDADD = $(RDD_LIBS)
-EXTRA_DIST += %D%/README.md %D%/train.sh %D%/checkpoint.sh %D%/recommend.sh %D%/recovery.sh %D%/exchange.sh %D%/nodes.sh %D%/plan.sh
+EXTRA_DIST += %D%/README.md %D%/lib.sh %D%/train.sh %D%/checkpoint.sh %D%/recommend.sh %D%/recovery.sh %D%/exchange.sh %D%/nodes.sh %D%/plan.sh
 CLEANFILES += bench/peak bench/exchange
 
 .PHONY: bench

@@ -5,21 +5,15 @@
 #   BUILD=$PWD ../bench/nodes.sh
 # Environment: RATES (words for tc: "200mbit 1000mbit"), WAYS ("need all"), ROUNDS (5), RATINGS, USERS,
 # ITEMS, K, ITERATIONS. The two ways of --no-overlap take turns, since the machine may be shared.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}
+
+: "${RATINGS:=600000}" "${USERS:=60000}" "${ITEMS:=40000}"
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
 read -ra rates <<<"${RATES:-200mbit 1000mbit}"
 read -ra ways <<<"${WAYS:-need all}"
 rounds=${ROUNDS:-5} k=${K:-64} iterations=${ITERATIONS:-3}
-ratings=${RATINGS:-600000} users=${USERS:-60000} items=${ITEMS:-40000}
 PATH=$PATH:/usr/sbin:/sbin
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE GANGPLANK_NODE_SIZE GANGPLANK_WORK_DIR
 
-mkdir -p "$work"
 net=$(mktemp -d "$work/nodes-XXXXXX")
 host=() # first process of each node
 unplug() {
@@ -55,9 +49,7 @@ exec nsenter --target "\$pid" --net --uts --mount -- sh -c "\$*"
 AGENT
 chmod +x "$net/agent"
 
-data=$work/nodes-$ratings.h5
-[[ -s $data ]] || "$als" generate -o "$data" --users "$users" --items "$items" --ratings "$ratings" \
-  --seed 1 --quiet >&2
+reference_problem
 for rate in "${rates[@]}"; do
   for name in n1 n2; do on $name tc qdisc replace dev eth0 root tbf rate "$rate" burst 256kb latency 200ms; done
   for way in "${ways[@]}"; do
@@ -73,7 +65,7 @@ for rate in "${rates[@]}"; do
   done
 done >"$net/runs"
 
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
+machine
 echo "$ratings ratings, $users users, $items items, k = $k; 2 nodes of one rank of one thread; medians of $rounds runs"
 echo
 python3 - "$net/runs" <<'PY'

@@ -7,30 +7,14 @@
 # Each round runs every step once with each number of ranks, and one fit in double and one in single
 # precision, of which the iterations and the phases are. Times of commands are wall time from outside, with the
 # launcher's start and end; those of the phases are als train's own. Cores are shared out over the ranks.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}
+#
+# Environment: RUNS (3), RANKS ("1 2"), K (64), ITERATIONS (2), RATINGS, USERS, ITEMS, BUILD, BENCH_DIR.
+
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
 runs=${RUNS:-3} k=${K:-64} iterations=${ITERATIONS:-2}
-ratings=${RATINGS:-20000000} users=${USERS:-138000} items=${ITEMS:-27000}
 read -ra ranks <<<"${RANKS:-1 2}"
-if [[ $# -gt 0 ]]; then
-  cat <<'HELP'
-usage: [NAME=VALUE]... bench/pipeline.sh
 
-  RUNS=3  RANKS="1 2"  K=64  ITERATIONS=2
-  RATINGS=20000000 USERS=138000 ITEMS=27000
-  BUILD=$PWD  BENCH_DIR=$BUILD/bench-run
-HELP
-  exit
-fi
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-# The machine's best kernels, whatever the environment has been told.
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS
-
-mkdir -p "$work"
 csv=$work/p$ratings.csv h5=$work/p$ratings.h5 model=$work/p-model.h5
 times=$work/pipeline.tsv
 : >"$times"
@@ -69,8 +53,7 @@ for ((run = 0; run < runs; run++)); do
 done
 rm -f "$work"/p-*.h5
 
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
-echo "versions: $("$als" --version | paste -sd' ')"
+machine
 echo
 python3 - "$times" <<'PY'
 import statistics, sys

@@ -6,25 +6,16 @@
 # Environment: RATINGS (20000000), USERS, ITEMS, K (64), ITERATIONS (3), RANKS ("1 2 4"), OPTIONS (of als train:
 # "--implicit-prefs --solver cg --final-exact no"). Where ranks are more than the machine's cores, the seconds that
 # are predicted for as many cores are multiplied by what is missing.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}
-ratings=${RATINGS:-20000000} users=${USERS:-138000} items=${ITEMS:-27000}
+
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
 k=${K:-64} iterations=${ITERATIONS:-3}
 read -ra ranks <<<"${RANKS:-1 2 4}"
 read -ra options <<<"${OPTIONS:-}"
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS GANGPLANK_NODE_SIZE GANGPLANK_WORK_DIR
 
-mkdir -p "$work"
-data=$work/plan-$ratings-$users-$items.h5
-[[ -s $data ]] || "$als" generate -o "$data" --users "$users" --items "$items" --ratings "$ratings" \
-  --seed 1 --quiet >&2
+reference_problem
 
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
+machine
 echo "$ratings ratings, $users users, $items items, k = $k ${options[*]}; ranks of one thread;" \
   "medians of $iterations iterations"
 echo

@@ -4,17 +4,14 @@
 # tables. From the build directory: make bench-reading
 #
 # The files are made from `als generate` by the lines below, and kept in $BENCH_DIR for the next time.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als reading=$build/bench/reading
-work=${BENCH_DIR:-$build/bench-reading}
-ratings=${RATINGS:-4000000} users=${USERS:-138000} items=${ITEMS:-27000} rounds=${ROUNDS:-5}
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
+
+: "${RATINGS:=4000000}" "${BENCH_DIR:=${BUILD:-$PWD}/bench-reading}"
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
+reading=$build/bench/reading
+rounds=${ROUNDS:-5}
 export LC_ALL=C
 
-mkdir -p "$work"
 cd "$work"
 base=base-$ratings-$users-$items.csv
 [[ -s $base ]] || {
@@ -58,8 +55,7 @@ make mtx-e "BEGIN { print \"%%MatrixMarket matrix coordinate real general\"; pri
 }
 [[ -s text-csv.gz ]] || { gzip -n -c text-csv >part && mv part text-csv.gz; }
 
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
-echo "versions: $("$als" --version | paste -sd' ')"
+machine
 echo
 : >results
 while IFS='|' read -r file fields what; do

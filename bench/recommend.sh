@@ -5,22 +5,15 @@
 #   make als bench/peak && BUILD=$PWD ../bench/recommend.sh
 #
 # GFLOP/s are 2 m n k / seconds, whatever else is done: selection, exact scores, and writing the lists.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}
-users=${USERS:-100000} items=${ITEMS:-20000} ratings=${RATINGS:-5000000} k=${K:-64} top=${TOP:-10}
-runs=${RUNS:-5} ends=${ENDS:-csv h5}
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-# The machine's best kernels, whatever the environment has been told.
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
 
-mkdir -p "$work"
-data=$work/top-ratings-$users-$items.h5 model=$work/top-model-$users-$items-$k.h5
-[[ -s $data ]] || "$als" generate -o "$data" --users "$users" --items "$items" --ratings "$ratings" \
-  --seed 1 >&2
+: "${RATINGS:=5000000}" "${USERS:=100000}" "${ITEMS:=20000}"
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
+k=${K:-64} top=${TOP:-10}
+runs=${RUNS:-5} ends=${ENDS:-csv h5}
+
+reference_problem
+model=$work/top-model-$users-$items-$k.h5
 [[ -s $model ]] || "$als" train "$data" -o "$model" --rank "$k" --max-iter 5 --implicit-prefs >&2
 
 # once RANKS THREADS END OPTION...: one run, between two measurements of the peak.
@@ -39,8 +32,7 @@ for ((run = 0; run < runs; run++)); do
     once 2 1 "$end"
   done
 done
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
-echo "versions: $("$als" --version | paste -sd' ')"
+machine
 echo
 python3 - "$work" "$k" <<'PY'
 import json, statistics, sys

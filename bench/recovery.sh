@@ -13,23 +13,13 @@
 #   relaunch  from the kill to the first word of the next launch's rank 0: gangrun notices, the others are
 #             ended (Open MPI takes its time), mpirun and MPI start
 #   reading   from there to where the checkpoint has been read: partitions, hand-off, checkpoint
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}
+
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
 ranks=${RANKS:-2} k=${K:-64} iterations=${ITERATIONS:-8} rounds=${ROUNDS:-3} rank=${RANK:-last}
 read -ra kill_at <<<"${KILL_AT:-2 5 8}"
-ratings=${RATINGS:-20000000} users=${USERS:-138000} items=${ITEMS:-27000}
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-# The machine's best kernels, whatever the environment has been told.
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE GANGPLANK_FAULT GANGPLANK_WORK_DIR
 
-mkdir -p "$work"
-data=$work/r$ratings.h5
-[[ -s $data ]] || "$als" generate -o "$data" --users "$users" --items "$items" \
-  --ratings "$ratings" --seed 1 >&2
+reference_problem
 
 # supervised NAME OPTION...: a run whose event log and seconds are kept.
 supervised() {
@@ -51,8 +41,7 @@ for ((round = 0; round < rounds; round++)); do
   done
 done
 
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
-echo "versions: $("$als" --version | paste -sd' ')"
+machine
 echo "$ratings ratings, k = $k, $ranks ranks, $iterations iterations, medians of $rounds runs; rank $rank is killed"
 echo
 python3 - "$work" "${kill_at[@]}" <<'PY'

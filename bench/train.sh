@@ -8,41 +8,22 @@
 # Effective GFLOP/s of a full iteration (both half-steps), whatever the solver:
 #   [2 N k (k + 1) + 4 N k + (m + n)(k^3 / 3 + 2 k^2)] / seconds
 # GB/s are of the factors that are gathered, 2 N x 4 k bytes.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}
+#
+# Environment: KS ("64 128"), LAYOUTS ("2x1 1x2": ranks x threads), SOLVERS ("cholesky cg"), PRECISIONS ("double
+# single"), ITERATIONS (5), ALS_OPTIONS (of als train: "--implicit-prefs"), RATINGS, USERS, ITEMS, BUILD, BENCH_DIR.
+
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
 iterations=${ITERATIONS:-5}
-ratings=${RATINGS:-20000000} users=${USERS:-138000} items=${ITEMS:-27000}
 read -ra ks <<<"${KS:-64 128}"
 read -ra layouts <<<"${LAYOUTS:-2x1 1x2}"
 read -ra solvers <<<"${SOLVERS:-cholesky cg}"
 read -ra precisions <<<"${PRECISIONS:-double single}"
 read -ra extra <<<"${ALS_OPTIONS:-}"
-if [[ $# -gt 0 ]]; then
-  cat <<'HELP'
-usage: [NAME=VALUE]... bench/train.sh
 
-  KS="64 128"  LAYOUTS="2x1 1x2" (ranks x threads)  SOLVERS="cholesky cg"  PRECISIONS="double single"
-  ITERATIONS=5  ALS_OPTIONS="--implicit-prefs"
-  RATINGS=20000000 USERS=138000 ITEMS=27000
-  BUILD=$PWD  BENCH_DIR=$BUILD/bench-run
-HELP
-  exit
-fi
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-# The machine's best kernels, whatever the environment has been told.
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS
+reference_problem
 
-mkdir -p "$work"
-data=$work/r$ratings.h5
-[[ -s $data ]] || "$als" generate -o "$data" --users "$users" --items "$items" \
-  --ratings "$ratings" --seed 1 >&2
-
-echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores; $(date -u +%F)"
-echo "versions: $("$als" --version | paste -sd' ')"
+machine
 echo
 echo "| k | solver | precision | ranks x threads | s/iteration, median (min to max) | GFLOP/s | of gemm in that precision | GB/s gathered | of triad | whole \`als train\`, s |"
 echo "|---|---|---|---|---|---|---|---|---|---|"
