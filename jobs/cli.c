@@ -2,6 +2,7 @@
 
 #include "rdd/memory.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -51,12 +52,41 @@ int job_edit_distance(const char *a, const char *b) {
   return row[m];
 }
 
-/* The option that is spelt most like a word; NULL: none is near. */
-static const char *nearest(const job_option *options, const char *word) {
+enum { WORD = 64 };
+
+/* A word as it is compared: maxIter, max_iter and max-iter are one. */
+static void fold(const char *word, char out[WORD]) {
+  size_t n = 0;
+  for (; *word && n + 1 < WORD; word++)
+    if (*word != '-' && *word != '_') out[n++] = (char)tolower((unsigned char)*word);
+  out[n] = '\0';
+}
+
+/* What other programs call it; folded. */
+static const char *our_word(const char *theirs) {
+  static const char *const pair[][2] = {
+      {"iterations", "max-iter"}, {"niter", "max-iter"},
+      {"epochs", "max-iter"},     {"factors", "rank"},
+      {"numfactors", "rank"},     {"k", "rank"},
+      {"lambda", "reg-param"},    {"regularization", "reg-param"},
+      {"reg", "reg-param"},       {"implicit", "implicit-prefs"},
+      {"biased", "bias"},
+  };
+  for (size_t i = 0; i < sizeof pair / sizeof *pair; i++)
+    if (!strcmp(theirs, pair[i][0])) return pair[i][1];
+  return NULL;
+}
+
+const char *job_option_nearest(const job_option *options, const char *word) {
+  char folded[WORD], name[WORD];
   const char *best = NULL;
   int best_distance = 3;
+  fold(word, folded);
+  const char *ours = our_word(folded);
   for (const job_option *o = options; o->name; o++) {
-    int d = job_edit_distance(word, o->name);
+    if (ours && !strcmp(ours, o->name)) return o->name;
+    fold(o->name, name);
+    int d = job_edit_distance(folded, name);
     if (d < best_distance) {
       best_distance = d;
       best = o->name;
@@ -67,9 +97,9 @@ static const char *nearest(const job_option *options, const char *word) {
 
 static rdd_status unknown_option(const job_option *options, const char *name, size_t length,
                                  rdd_err *err) {
-  char word[64];
+  char word[WORD];
   snprintf(word, sizeof word, "%.*s", (int)length, name);
-  const char *best = nearest(options, word);
+  const char *best = job_option_nearest(options, word);
   if (best) return rdd_set(err, RDD_EUSAGE, "unknown option --%s; did you mean --%s?", word, best);
   return rdd_set(err, RDD_EUSAGE, "unknown option --%s", word);
 }
@@ -257,7 +287,7 @@ rdd_status job_args_parse(job_args **out, const job_option *options, int positio
 
 static rdd_status unknown_setting(const job_args *args, const char *file, const job_setting *s,
                                   rdd_err *err) {
-  const char *best = nearest(args->options, s->key);
+  const char *best = job_option_nearest(args->options, s->key);
   if (best && !strcmp(best, s->key)) best = NULL; /* an option, but none for a file */
   return rdd_set(err, RDD_EUSAGE, "%s:%d: unknown setting '%.64s'%s%s%s", file, s->line, s->key,
                  best ? "; did you mean " : "", best ? best : "", best ? "?" : "");

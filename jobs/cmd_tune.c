@@ -10,6 +10,7 @@
 #include "jobs/model_file.h"
 #include "jobs/output.h"
 #include "jobs/save.h"
+#include "jobs/tune_copies.h"
 #include "jobs/tune_fold.h"
 #include "jobs/tune_grid.h"
 #include "jobs/ui.h"
@@ -152,66 +153,6 @@ static bool is_mine(const tuning *t, const rdd_comm *comm, int fold, int64_t poi
   return owner < 0 || owner == comm->rank;
 }
 
-/* ---- A copy of all ratings on every rank ---- */
-
-static void free_bytes(void *bytes, size_t size) {
-  (void)size;
-  rdd_free(bytes);
-}
-
-static void copies_reset(rdd_parts *copies) {
-  for (int64_t p = 0; p < copies->n; p++) rdd_parts_drop(copies, p);
-  rdd_free(copies->number);
-  rdd_free(copies->part);
-  *copies = (rdd_parts){0};
-}
-
-/* One partition of rank `root` to all; its own stays where it is. Collective. */
-static rdd_status send_part(rdd_comm *comm, int root, const rdd_part *own, rdd_parts *copies,
-                            rdd_err *err) {
-  rdd_part *part = &copies->part[copies->n];
-  bool here = comm->rank == root;
-  int64_t size = here ? (int64_t)own->size : 0;
-  rdd_status st = RDD_OK;
-  rdd_bcast(comm, &size, sizeof size, root);
-  void *bytes = here ? (void *)(uintptr_t)own->bytes : rdd_alloc((size_t)size, 1);
-  if (!bytes)
-    st = rdd_set(err, RDD_ENOMEM, "out of memory for a copy of the ratings; try --execution gang");
-  st = rdd_agree(comm, st, err);
-  if (st) goto done;
-  rdd_bcast(comm, bytes, size, root);
-  st = rdd_part_open(part, &copies->schema, bytes, (size_t)size, here ? NULL : free_bytes, err);
-  if (!st) {
-    copies->n++;
-    bytes = NULL;
-  }
-  st = rdd_agree(comm, st, err);
-done:
-  if (!here) rdd_free(bytes);
-  return st;
-}
-
-/* Collective.
- *   out  [in,out] zeroed; free it with copies_reset() while `parts` are still there */
-static rdd_status copy_all(rdd_comm *comm, const rdd_parts *parts, rdd_parts *out, rdd_err *err) {
-  rdd_status st = RDD_OK;
-  int64_t all = parts->n;
-  rdd_allreduce(comm, &all, 1, RDD_SUM);
-  out->schema = parts->schema;
-  out->number = rdd_calloc((size_t)all, sizeof *out->number);
-  out->part = rdd_calloc((size_t)all, sizeof *out->part);
-  if (!out->number || !out->part)
-    st = rdd_set(err, RDD_ENOMEM, "out of memory for a table of %" PRId64 " partitions", all);
-  st = rdd_agree(comm, st, err);
-  for (int r = 0; r < comm->size && !st; r++) {
-    int64_t n = parts->n;
-    rdd_bcast(comm, &n, sizeof n, r);
-    for (int64_t p = 0; p < n && !st; p++)
-      st = send_part(comm, r, comm->rank == r ? &parts->part[p] : NULL, out, err);
-  }
-  return st;
-}
-
 /* ---- Fits ---- */
 
 /* These come again whenever they are tried: the point's fault, not that of the search. */
@@ -281,7 +222,7 @@ static rdd_status run_dealt_out(tuning *t, rdd_comm *comm, const rdd_parts *part
   rdd_parts copies = {0};
   rdd_comm *one = NULL;
   rdd_status st = rdd_agree(comm, deal_out(t, comm, err), err);
-  if (!st) st = copy_all(comm, parts, &copies, err);
+  if (!st) st = job_copies_make(comm, parts, &copies, err);
   if (st) goto done;
   st = rdd_comm_single(&one, err);
   for (int64_t i = 0; i < t->folds * t->grid.points; i++) t->fits += t->owner[i] == comm->rank;
@@ -289,7 +230,7 @@ static rdd_status run_dealt_out(tuning *t, rdd_comm *comm, const rdd_parts *part
   st = rdd_agree(comm, st, err);
 done:
   rdd_comm_close(one);
-  copies_reset(&copies);
+  job_copies_reset(&copies);
   return st;
 }
 

@@ -63,6 +63,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/table_file.c %D%/table_file.h \
   %D%/threads.c %D%/threads.h \
   %D%/train_impl.h %D%/train_exchange.c %D%/train_report.c \
+  %D%/tune_copies.c %D%/tune_copies.h \
   %D%/tune_fold.c %D%/tune_fold.h \
   %D%/tune_grid.c %D%/tune_grid.h \
   %D%/ui.c %D%/ui.h \

@@ -40,18 +40,12 @@ static const job_option *find_option(const char *name, size_t length) {
 
 static rdd_status unknown_axis(const char *text, size_t length, rdd_err *err) {
   char name[64];
-  const char *nearest = "rank or reg-param";
-  int least = 3;
   snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name), text);
-  for (const job_option *o = job_grid_options; o->name; o++)
-    if (job_edit_distance(name, o->name) < least) {
-      least = job_edit_distance(name, o->name);
-      nearest = o->name;
-    }
+  const char *nearest = job_option_nearest(job_grid_options, name);
   return rdd_set(err, RDD_EUSAGE,
                  "--grid '%.100s': no such parameter; it is an option of als train that fits the "
                  "model, such as %s",
-                 text, nearest);
+                 text, nearest ? nearest : "rank or reg-param");
 }
 
 /* Cut the values at commas. */

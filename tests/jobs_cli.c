@@ -123,6 +123,10 @@ static void refusals(void) {
       {"-o a x --format auto|csv", "--format 'auto|csv' is none of auto|csv|tsv"},
       {"-o a x --ranks 3", "unknown option --ranks; did you mean --rank?"},
       {"-o a x --regparam=3", "unknown option --regparam; did you mean --reg-param?"},
+      {"-o a x --regParam 3", "unknown option --regParam; did you mean --reg-param?"},
+      {"-o a x --REG_PARAM=3", "unknown option --REG_PARAM; did you mean --reg-param?"},
+      {"-o a x --factors 3", "unknown option --factors; did you mean --rank?"},
+      {"-o a x --iterations 3", "unknown option --iterations"}, /* has no such option */
       {"-o a x --colour", "unknown option --colour"},
       {"-o a x -z", "unknown option -z"},
   };

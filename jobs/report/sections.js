@@ -58,7 +58,7 @@ function headerOf(run) {
   const final = run.iterations[run.iterations.length - 1];
   if (final && typeof final.rmse_train === 'number') bits.push('RMSE ' + fixed(final.rmse_train, 5));
   html(p, 'span', {}, ' ' + bits.join(' \u00b7 '));
-  if (last.cause) html(p, 'p', {class: cls}, last.cause);
+  if (last.cause) html(p, 'div', {class: cls}, last.cause);
 }
 
 function runSection(run) {
