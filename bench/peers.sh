@@ -9,6 +9,7 @@ work=${BENCH_DIR:-$build/bench-run}/peers
 users=${USERS:-138000} items=${ITEMS:-27000} ratings=${RATINGS:-20000000}
 rounds=${ROUNDS:-5} n=${ITERATIONS:-5} cpus=${CPUS:-0,1}
 read -ra ks <<<"${KS:-32 64 128}"
+read -ra solvers <<<"${SOLVERS:-cholesky cg}"
 read -ra extra <<<"${ALS_OPTIONS:-}"
 [[ -z ${PRECISION:-} ]] || extra+=(--precision "$PRECISION")
 read -ra peers <<<"${PEERS:-implicit cmfrec irspack pyspark}"
@@ -24,6 +25,7 @@ that says why.
 
   PEERS="implicit cmfrec irspack pyspark"  whom to compare with
   KS="32 64 128"      factors
+  SOLVERS="cholesky cg"
   ROUNDS=5            runs of each; everybody once a round
   SPARK_ROUNDS=ROUNDS rounds in which Spark takes part: it takes most of the time
   ITERATIONS=5        iterations that are timed; one more comes before them
@@ -192,10 +194,10 @@ theirs() {
 # The plan: a line for each problem and solver that somebody of us plays, with the peers.
 plan=$(cd "$here/peers" && "$python" -c 'import sys, problems
 for problem, peers in problems.PEERS.items():
-    for solver in ("cholesky", "cg"):
-        names = [p for p in peers if p in sys.argv[1:] and solver in peers[p]]
+    for solver in sys.argv[1].split():
+        names = [p for p in peers if p in sys.argv[2:] and solver in peers[p]]
         if names:
-            print(problem, solver, *names)' "${playing[@]}")
+            print(problem, solver, *names)' "${solvers[*]}" "${playing[@]}")
 : >"$results"
 for ((round = 0; round < rounds; round++)); do
   for k in "${ks[@]}"; do
