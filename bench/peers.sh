@@ -1,12 +1,31 @@
 #!/bin/bash
-# Time other people's ALS against ours, on the same cores, data, losses and iterations; bench/peers/problems.py
-# says how each is told to minimise the same function. From the build directory: make bench-peers
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-build=${BUILD:-$PWD}
-als=$build/als
-work=${BENCH_DIR:-$build/bench-run}/peers
-users=${USERS:-138000} items=${ITEMS:-27000} ratings=${RATINGS:-20000000}
+# Time iterations of other people's ALS (implicit, cmfrec, irspack, Spark) against als train's, all on the same cores,
+# data, losses and iterations; bench/peers/problems.py says how each is told to minimise the same function. From the
+# build directory: make bench-peers
+#
+# Prints Markdown: a table of all, and the goals with the ratios measured. Needs python3 (3.11 or newer) with venv,
+# the network for pip at the first time, gcc for cmfrec, Java 17 or newer for Spark. A peer that cannot be had is left
+# out, with a line that says why.
+#
+#   PEERS="implicit cmfrec irspack pyspark"  whom to compare with
+#   KS="32 64 128"      factors
+#   SOLVERS="cholesky cg"
+#   ROUNDS=5            runs of each; everybody once a round
+#   SPARK_ROUNDS=ROUNDS rounds in which Spark takes part: it takes most of the time
+#   ITERATIONS=5        iterations that are timed; one more comes before them
+#   CPUS=0,1            the cores, as taskset has them; one thread or rank each
+#   USERS=138000 ITEMS=27000 RATINGS=20000000   the data, of which 1 % is held out
+#   PRECISION=          for als train --precision, where given
+#   ALS_OPTIONS=        more options for als train
+#   SPARK_MEMORY=10g    Spark's heap
+#   BUILD=$PWD          where als is; BENCH_DIR=$BUILD/bench-run  where data and the virtual environment are kept
+#
+# All is kept for the next time but the models. Nobody's reading of the data is timed. With the defaults it takes
+# hours, most of them Spark's: PEERS, KS and SPARK_ROUNDS divide it.
+
+# shellcheck source=bench/lib.sh
+. "$(dirname "$0")/lib.sh"
+work=$work/peers
 rounds=${ROUNDS:-5} n=${ITERATIONS:-5} cpus=${CPUS:-0,1}
 read -ra ks <<<"${KS:-32 64 128}"
 read -ra solvers <<<"${SOLVERS:-cholesky cg}"
@@ -14,43 +33,10 @@ read -ra extra <<<"${ALS_OPTIONS:-}"
 [[ -z ${PRECISION:-} ]] || extra+=(--precision "$PRECISION")
 read -ra peers <<<"${PEERS:-implicit cmfrec irspack pyspark}"
 
-usage() {
-  cat <<'HELP'
-usage: BUILD=BUILD_FOLDER [NAME=VALUE]... bench/peers.sh
-
-Times iterations of implicit, cmfrec, irspack and Spark against als train, all on the same cores, and prints
-Markdown: a table of all, and the goals with the ratios measured. Needs python3 (3.11 or newer) with venv, the network for pip
-at the first time, gcc for cmfrec, Java 17 or newer for Spark. A peer that cannot be had is left out, with a line
-that says why.
-
-  PEERS="implicit cmfrec irspack pyspark"  whom to compare with
-  KS="32 64 128"      factors
-  SOLVERS="cholesky cg"
-  ROUNDS=5            runs of each; everybody once a round
-  SPARK_ROUNDS=ROUNDS rounds in which Spark takes part: it takes most of the time
-  ITERATIONS=5        iterations that are timed; one more comes before them
-  CPUS=0,1            the cores, as taskset has them; one thread or rank each
-  USERS=138000 ITEMS=27000 RATINGS=20000000   the data, of which 1 % is held out
-  PRECISION=          for als train --precision, where given
-  ALS_OPTIONS=        more options for als train
-  SPARK_MEMORY=10g    Spark's heap
-  BUILD=$PWD          where als is; BENCH_DIR=$BUILD/bench-run  where data and the virtual environment are kept
-
-All is kept for the next time but the models. Nobody's reading of the data is timed. With the defaults it takes
-hours, most of them Spark's: PEERS, KS and SPARK_ROUNDS divide it.
-HELP
-}
-case ${1:-} in
-  '') ;;
-  -h | --help) usage && exit ;;
-  *) usage >&2 && exit 2 ;;
-esac
-
 give_up() {
   echo "peers: $1" >&2
   exit 1
 }
-[[ -x $als ]] || give_up "no als in $build: make als first, and set BUILD"
 command -v taskset >/dev/null || give_up 'needs taskset (on Debian, apt-get install util-linux)'
 command -v python3 >/dev/null || give_up 'needs python3'
 python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
@@ -58,11 +44,7 @@ python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2
 taskset -c "$cpus" true 2>/dev/null || give_up "taskset cannot have the cores CPUS=$cpus"
 threads=$(taskset -c "$cpus" nproc)
 
-# shellcheck source=build-aux/mpi-env.sh
-. "$here/../build-aux/mpi-env.sh"
-# The machine's best kernels, whatever the environment has been told. One BLAS thread: all peers make threads
-# of their own, over rows, and say so in their manuals.
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE GANGPLANK_FAULT GANGPLANK_WORK_DIR
+# One BLAS thread: all peers make threads of their own, over rows, and say so in their manuals.
 export OMP_NUM_THREADS=$threads MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 
 # Every program runs as our child, so that a signal that ends us ends it.
@@ -88,7 +70,7 @@ run() {
 mkdir -p "$work"
 python=$work/venv/bin/python
 pip_install() {
-  run "$python" -m pip install --quiet --disable-pip-version-check --constraint "$here/peers/versions.txt" \
+  run "$python" -m pip install --quiet --disable-pip-version-check --constraint "$bench/peers/versions.txt" \
     "$@" >"$work/pip.log" 2>&1
 }
 if ! "$python" -m pip --version >/dev/null 2>&1; then
@@ -125,7 +107,7 @@ if [[ ! -e $data/ready ]]; then
   run "$als" generate -o "$data/all.h5" --users "$users" --items "$items" --ratings "$ratings" --seed 1 >&2
   run "$als" split "$data/all.h5" --train "$data/train.h5" --test "$data/test.h5" --test-fraction 0.01 >&2
   run "$als" import "$data/train.h5" -o "$data/train.csv" >&2
-  run "$python" "$here/peers/prepare.py" "$data/train.h5" "$data/test.h5" "$data"
+  run "$python" "$bench/peers/prepare.py" "$data/train.h5" "$data/test.h5" "$data"
   rm "$data/all.h5"
   : >"$data/ready"
 fi
@@ -138,7 +120,7 @@ note() {
   local score=$work/score.json
   echo '{}' >"$score"
   if [[ -e $5 ]]; then
-    run "$python" "$here/peers/score.py" "$1" "$data" "$5" >"$score"
+    run "$python" "$bench/peers/score.py" "$1" "$data" "$5" >"$score"
     rm -f "$5"
   fi
   "$python" - "$@" "$score" >>"$results" <<'PY'
@@ -155,7 +137,7 @@ PY
 # ours PROBLEM SOLVER K RANKS THREADS ROUND
 ours() {
   local options=()
-  read -ra options <<<"$(cd "$here/peers" && "$python" -c 'import sys, problems
+  read -ra options <<<"$(cd "$bench/peers" && "$python" -c 'import sys, problems
 print(*problems.options_of_als(*sys.argv[1:]))' "$1" "$2")"
   options+=("${extra[@]}")
   run taskset -c "$cpus" mpirun -n "$4" "$als" train "$data/train.h5" -o "$work/model.h5" --rank "$3" \
@@ -181,7 +163,7 @@ theirs() {
   [[ -z ${failed[$1]:-} ]] || return 0
   [[ $1 != pyspark ]] || (($5 < ${SPARK_ROUNDS:-$rounds})) || return 0
   (($5 > 0)) || out=("$work/factors.npz")
-  if run taskset -c "$cpus" "$python" "$here/peers/fit.py" "$1" "$2" "$3" "$4" "$n" "$threads" "$data" \
+  if run taskset -c "$cpus" "$python" "$bench/peers/fit.py" "$1" "$2" "$3" "$4" "$n" "$threads" "$data" \
     "${out[@]}" >"$work/run.json" 2>"$work/$1.log"; then
     note "$2" "$4" "$3" "$work/run.json" "$work/factors.npz"
   else
@@ -192,7 +174,7 @@ theirs() {
 }
 
 # The plan: a line for each problem and solver that somebody of us plays, with the peers.
-plan=$(cd "$here/peers" && "$python" -c 'import sys, problems
+plan=$(cd "$bench/peers" && "$python" -c 'import sys, problems
 for problem, peers in problems.PEERS.items():
     for solver in sys.argv[1].split():
         names = [p for p in peers if p in sys.argv[2:] and solver in peers[p]]
@@ -216,4 +198,4 @@ echo "versions: $("$als" --version | paste -sd' ')"
 echo "data: $ratings ratings of $items items by $users users, 1 % held out; iterations 2 to $((n + 1))," \
   "medians of $rounds rounds"
 echo
-"$python" "$here/peers/report.py" "$results" "$threads"
+"$python" "$bench/peers/report.py" "$results" "$threads"
