@@ -90,7 +90,8 @@ void job_args_tell(const job_args *args, job_json *out);
 /* Distance of two words in single-letter edits, for "did you mean"; 32 for words longer than that. */
 int job_edit_distance(const char *a, const char *b);
 
-/* Name of the option that is spelt most like a word, or that other programs call so; NULL: none is near. */
+/* Name of the option that is spelt most like a word, or that other programs call so; borrowed from the table.
+ * NULL: none is near. */
 const char *job_option_nearest(const job_option *options, const char *word);
 
 /* Print the options as aligned help lines with defaults, 80 columns wide. */

@@ -33,6 +33,7 @@ static rdd_status send_part(rdd_comm *comm, int root, const rdd_part *own, rdd_p
   rdd_bcast(comm, bytes, size, root);
   st = rdd_part_open(part, &copies->schema, bytes, (size_t)size, here ? NULL : free_bytes, err);
   if (!st) {
+    copies->number[copies->n] = copies->n;
     copies->n++;
     bytes = NULL;
   }

@@ -23,8 +23,8 @@ MLLIB_TEST_LIBS = tests/libtestkit.a $(MLLIB_LIBS) $(CUNIT_LIBS)
 MPI_TEST_LIBS = tests/libtestkit.a $(MPI_BRIDGE_LIBS) $(CUNIT_LIBS) -lm
 JOB_TEST_LIBS = tests/libtestkit.a $(JOB_LIBS) $(CUNIT_LIBS)
 
-# Long ones first, and those first of all that mostly wait (for SLURM, for a stalled gang, for mpirun to give
-# up): the short ones then fill what time is left.
+# Long ones before short ones, and those first that mostly wait (for SLURM, for a stalled gang, for mpirun to give
+# up). make keeps to this, but that tests with rules that name programs come after all that have none.
 include %D%/cluster.mk
 include %D%/recovery.mk
 include %D%/gangrun.mk
