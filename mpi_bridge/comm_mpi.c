@@ -1,11 +1,13 @@
 /* The communicator over MPI: making and closing it, waiting, and reductions.
  *
- * Waiting is the odd part. A rank's cores belong to its own tasks and to those of other ranks on
- * the node, so a rank that is early must not poll at full speed, as MPI's blocking collectives do.
- * Every operation therefore assembles first (a nonblocking barrier, polled ever more slowly), and
- * moves data when all ranks are there and polling is short. */
+ * Waiting is the odd part. A rank's cores belong to its own tasks, to other ranks on the node, and
+ * sometimes to other programs, so a rank that waits must not poll at full speed, as MPI's blocking
+ * calls do: everything here is nonblocking, with one way to wait for it. An operation assembles first
+ * (a nonblocking barrier, polled ever more slowly), and moves data when all ranks are there and
+ * polling is short. */
 #include "mpi_bridge/comm_mpi_impl.h"
 
+#include "rdd/clock.h"
 #include "rdd/memory.h"
 
 #include <limits.h>
@@ -15,7 +17,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FAST_POLLS = 1000, EXIT_TRANSPORT = 70 };
+enum { EXIT_TRANSPORT = 70 };
 
 static int64_t chunk_bytes = (int64_t)1 << 30;
 static int pretended_node_size;
@@ -50,34 +52,39 @@ void gang_abort(void) {
 
 /* ---- Waiting ---- */
 
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Each nap takes a sixteenth of what was waited, 1 ms at most: a late answer costs 6 % of the wait.
- */
-void gang_pause(gang_patience *patience, bool idle) {
-  const int64_t ms = 1000000;
-  if (patience->polls++ < FAST_POLLS) return;
-  if (!patience->since) patience->since = now_ns();
-  int64_t waited = idle ? now_ns() - patience->since : 0;
-  if (waited < ms) {
-    sched_yield();
-  } else {
-    struct timespec nap = {0, waited / 16 < ms ? waited / 16 : ms};
-    nanosleep(&nap, NULL);
+/* A nap takes a sixteenth of what was waited, 1 ms at most: a late answer costs 6 % of the wait.
+ *
+ * Where other programs compute on the same core, giving way costs a turn of each of them, and some
+ * kernels (Linux 6.18) take that off one's own share besides: a rank that gives way a thousand times
+ * waits seconds for what comes in a microsecond. One that sleeps is woken with its share intact. How
+ * long the core was away tells, and is believed for eight times as long, since asking again costs as
+ * much again. */
+void gang_pause(double *since, bool idle) {
+  const double us = 1e-6, ms = 1e-3;
+  static double crowded_until;
+  double now = rdd_seconds(), nap = 0;
+  if (*since == 0) *since = now;
+  double waited = now - *since;
+  if (idle && waited >= ms)
+    nap = waited / 16 < ms ? waited / 16 : ms;
+  else if (now < crowded_until)
+    nap = us;
+  if (nap > 0) {
+    nanosleep(&(struct timespec){0, (long)(nap * 1e9)}, NULL);
+    return;
   }
+  sched_yield();
+  double back = rdd_seconds();
+  if (back - now > ms) crowded_until = back + 8 * (back - now);
 }
 
 static void wait_all(int n, MPI_Request *requests, bool idle) {
-  gang_patience patience = {0, 0};
+  double since = 0;
   int done = 0;
   for (;;) {
     GANG_MUST(MPI_Testall(n, requests, &done, MPI_STATUSES_IGNORE));
     if (done) return;
-    gang_pause(&patience, idle);
+    gang_pause(&since, idle);
   }
 }
 
@@ -107,11 +114,14 @@ static void allreduce(rdd_comm *comm, int64_t *values, int64_t n, rdd_op op) {
   gang_mpi *c = (gang_mpi *)comm;
   MPI_Op mpi_op = op == RDD_SUM ? MPI_SUM : op == RDD_MIN ? MPI_MIN : MPI_MAX;
   int64_t step = gang_chunk() / (int64_t)sizeof *values;
+  MPI_Request request;
   if (step < 1) step = 1;
   gang_assemble(c->world);
   for (int64_t first = 0; first < n; first += step) {
     int count = (int)(n - first < step ? n - first : step);
-    GANG_MUST(MPI_Allreduce(MPI_IN_PLACE, values + first, count, MPI_INT64_T, mpi_op, c->world));
+    GANG_MUST(MPI_Iallreduce(MPI_IN_PLACE, values + first, count, MPI_INT64_T, mpi_op, c->world,
+                             &request));
+    gang_finish(1, &request);
   }
 }
 
@@ -227,6 +237,8 @@ rdd_status gang_comm_mpi(int *argc, char ***argv, rdd_comm **out, rdd_err *err) 
   rdd_status st = RDD_OK;
   gang_mpi *c = NULL;
   int provided, rank, size, failed;
+  /* Open MPI with more ranks than cores would give way inside each poll, where gang_pause() cannot see it. */
+  (void)setenv("OMPI_MCA_mpi_yield_when_idle", "0", 0);
   GANG_MUST(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
   GANG_MUST(MPI_Comm_rank(MPI_COMM_WORLD, &rank));
   GANG_MUST(MPI_Comm_size(MPI_COMM_WORLD, &size));

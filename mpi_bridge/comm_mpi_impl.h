@@ -27,13 +27,9 @@ typedef struct gang_mpi {
   } meeting;
 } gang_mpi;
 
-/* How long somebody who polls has waited, and so how politely it polls. Starts as zeros. */
-typedef struct gang_patience {
-  int64_t polls, since;
-} gang_patience;
-
-/* Between two polls: at first nothing, then give way to others; when `idle`, sleep from 1 ms on. */
-void gang_pause(gang_patience *patience, bool idle);
+/* Between two polls: give way to others; when `idle`, sleep from 1 ms on. *since is 0 before the first
+ * poll of a wait, and this function's own from then on. */
+void gang_pause(double *since, bool idle);
 
 /* Go on if an MPI call succeeded; else print one line and abort: ranks cannot agree on anything
  * when the transport between them is broken, and a supervisor reruns the gang. */

@@ -136,6 +136,7 @@ void gang_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv
   gang_mpi *c = (gang_mpi *)comm;
   lane from = {.bytes = (char *)send, .count = bytes};
   lane to = {.bytes = recv, .counts = counts, .displs = displs};
+  MPI_Request request;
   if (!fits_mpi(comm, counts, displs)) {
     exchange(c, &from, &to);
     return;
@@ -146,6 +147,7 @@ void gang_allgatherv(rdd_comm *comm, const void *send, int64_t bytes, void *recv
   }
   copy_own(c, &from, &to);
   gang_assemble(c->world);
-  GANG_MUST(
-      MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_BYTE, recv, c->counts, c->displs, MPI_BYTE, c->world));
+  GANG_MUST(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_BYTE, recv, c->counts, c->displs, MPI_BYTE,
+                            c->world, &request));
+  gang_finish(1, &request);
 }

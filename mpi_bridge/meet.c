@@ -43,12 +43,12 @@ static bool poll_meeting(gang_mpi *c) {
 bool gang_meet(rdd_comm *comm, const void *send, int64_t bytes, void *recv, bool *came,
                double seconds) {
   gang_mpi *c = (gang_mpi *)comm;
-  gang_patience patience = {0, 0};
+  double since = 0;
   double until = rdd_seconds() + seconds;
   if (!c->meeting.open) open_meeting(c, send, bytes);
   while (c->meeting.open && (seconds <= 0 || rdd_seconds() < until)) {
     c->meeting.open = !poll_meeting(c);
-    if (c->meeting.open) gang_pause(&patience, true);
+    if (c->meeting.open) gang_pause(&since, true);
   }
   for (int r = 0; r < comm->size; r++) came[r] = c->meeting.requests[r] == MPI_REQUEST_NULL;
   if (c->meeting.open) return false;

@@ -48,7 +48,9 @@ static int create_segment(int way, size_t size, char path[PATH_BYTES]) {
 /* True where all ranks of `comm` say so. */
 static bool all_agree(MPI_Comm comm, bool mine) {
   int all = mine;
-  GANG_MUST(MPI_Allreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, comm));
+  MPI_Request request;
+  GANG_MUST(MPI_Iallreduce(MPI_IN_PLACE, &all, 1, MPI_INT, MPI_MIN, comm, &request));
+  gang_await(1, &request);
   return all;
 }
 
@@ -60,10 +62,12 @@ static bool map_on_node(gang_mpi *c, int way, size_t size, table *t) {
   } segment = {0, ""};
   bool leader = c->base.node_rank == 0;
   void *at = MAP_FAILED;
+  MPI_Request request;
   int fd = -1;
   if (leader) fd = create_segment(way, size, segment.path);
   segment.made = fd >= 0;
-  GANG_MUST(MPI_Bcast(&segment, sizeof segment, MPI_BYTE, 0, c->node));
+  GANG_MUST(MPI_Ibcast(&segment, sizeof segment, MPI_BYTE, 0, c->node, &request));
+  gang_await(1, &request);
   if (segment.made && !leader) fd = open(segment.path, O_RDWR | O_CLOEXEC);
   if (fd >= 0) at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   bool all = all_agree(c->node, at != MAP_FAILED);

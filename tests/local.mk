@@ -9,9 +9,9 @@ MPI_LOG_COMPILER = $(SHELL) $(top_srcdir)/%D%/run_mpi.sh
 SH_LOG_COMPILER = $(SHELL)
 # Each test has a TMPDIR of its own: Open MPI's launchers share a folder in it, which one removes while
 # another one makes it. What a test leaves there goes with it.
-# Several run at a time, so ranks that wait inside MPI, and threads that wait for others, have to let go.
+# Several run at a time, so threads that wait for others have to let go.
 AM_TESTS_ENVIRONMENT = . $(top_srcdir)/build-aux/mpi-env.sh; \
-  OMPI_MCA_mpi_yield_when_idle=1; OMP_WAIT_POLICY=passive; export OMPI_MCA_mpi_yield_when_idle OMP_WAIT_POLICY; \
+  OMP_WAIT_POLICY=passive; export OMP_WAIT_POLICY; \
   TMPDIR=`mktemp -d "$${TMPDIR:-/tmp}/gp-XXXXXX"` && export TMPDIR && trap 'rm -rf "$$TMPDIR"' 0; \
   top_srcdir='$(top_srcdir)'; top_builddir='$(top_builddir)'; CC='$(CC)'; NM='$(NM)'; \
   MPIEXEC='$(MPIEXEC)'; HDF5_CFLAGS='$(HDF5_CFLAGS)'; MPI_CFLAGS='$(MPI_CFLAGS)'; AWK='$(AWK)'; \
