@@ -61,14 +61,14 @@ check-programs: $(check_LIBRARIES) $(check_PROGRAMS)
 # The tests that need no mpirun: these are the ones that run under the address sanitizer, which makes some so
 # slow that they had better begin first.
 check-unit check-unit-build:
-	@units=; for t in $(TESTS); do case $$t in \
+	+@units=; for t in $(TESTS); do case $$t in \
 	  */jobs_input.unit|*/rdd_recovery_threads.unit) units="$$t $$units";; \
 	  *.unit) units="$$units $$t";; esac; done; \
 	$(check_some)
 
 # Those in which ranks are threads: there is nothing for the thread sanitizer in the others.
 check-threads check-threads-build:
-	@units=; for t in $(TESTS); do case $$t in \
+	+@units=; for t in $(TESTS); do case $$t in \
 	  */jobs_input.unit|*/mllib_modes_threads.unit) units="$$t $$units";; \
 	  *_threads.unit|*/rdd_comm.unit) units="$$units $$t";; esac; done; \
 	$(check_some)
