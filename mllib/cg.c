@@ -15,6 +15,7 @@ enum {
   KEPT_BYTES = 1 << 23,  /* of the panel */
   GROUP_BYTES = 1 << 19, /* of it for several rows together */
   FETCH_BYTES = 1 << 16, /* asked for ahead, at most */
+  PANEL_BYTES = 1 << 13, /* gathered at once, to be passed over while they are in the L1 cache */
   MOST_ROWS = 8
 };
 
@@ -38,6 +39,7 @@ typedef struct cg {
   int64_t room;     /* lines of the panel */
   int64_t together; /* lines of several rows */
   int64_t ahead;    /* lines to fetch */
+  int64_t lines;    /* to gather at once, at most ALS_PANEL_ROWS */
   float *panel;     /* [room + ALS_PANEL_ROWS][w]; the last ones are for lines that are not kept */
   int64_t clean;    /* lines whose padding is 0; memory is taken as rows need it */
   char *c;          /* [room + ALS_PANEL_ROWS] reals: weights of the lines */
@@ -80,6 +82,9 @@ static rdd_status open_cg(const als_system *s, void **scratch_out, rdd_err *err)
   g->room = KEPT_BYTES / line;
   g->together = GROUP_BYTES / line;
   g->ahead = FETCH_BYTES / line;
+  g->lines = PANEL_BYTES / line;
+  if (g->lines < 4) g->lines = 4;
+  if (g->lines > ALS_PANEL_ROWS) g->lines = ALS_PANEL_ROWS;
   g->fetch.system = s;
   size_t w = (size_t)g->w, size = g->kernels->size, lines = (size_t)g->room + ALS_PANEL_ROWS;
   g->panel = rdd_alloc(lines * w, sizeof *g->panel);
@@ -101,8 +106,9 @@ static rdd_status open_cg(const als_system *s, void **scratch_out, rdd_err *err)
   return RDD_OK;
 }
 
-static int panel_lines(int64_t left) {
-  return (int)(left < ALS_PANEL_ROWS ? left : ALS_PANEL_ROWS);
+/* How many lines to gather now, of so many. */
+static int panel_lines(const cg *g, int64_t left) {
+  return (int)(left < g->lines ? left : g->lines);
 }
 
 /* Where lines that begin at `first` of a row are in the panel. */
@@ -136,7 +142,7 @@ static void start_row(cg *g, const als_system *s, course *c) {
   row->p = 0;
   row->singular = false;
   for (int64_t i = 0, m; i < row->n; i += m) {
-    m = panel_lines((i < c->kept ? c->kept : row->n) - i);
+    m = panel_lines(g, (i < c->kept ? c->kept : row->n) - i);
     als_fetch_next(&g->fetch, row->entry + i + m, row->n - i - m + row->ahead, ALS_PANEL_ROWS);
     gather(g, s, c, i, (int)m, c->b, &row->p);
     pass(g, c, i, m, c->x);
@@ -148,7 +154,7 @@ static void pass_row(cg *g, const als_system *s, course *c) {
   pass(g, c, 0, c->kept, c->p);
   for (int64_t i = c->kept, m; i < c->row->n; i += m) {
     double p = 0;
-    m = panel_lines(c->row->n - i);
+    m = panel_lines(g, c->row->n - i);
     gather(g, s, c, i, (int)m, g->wide, &p); /* b is made already */
     pass(g, c, i, m, c->p);
   }

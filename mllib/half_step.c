@@ -21,7 +21,8 @@ enum { SUM_RATINGS, SUM_PAIRS, SUM_REG, SUMS };
 /* Own scratch and findings of one thread. */
 typedef struct worker {
   void *scratch; /* of the solver */
-  double *x;     /* [ALS_BATCH_ROWS][width] */
+  double *x;     /* [ALS_BATCH_ROWS][width, padded with zeros] */
+  double *gx;    /* [8][width, padded] scratch */
   als_row batch[ALS_BATCH_ROWS];
   int64_t at[ALS_BATCH_ROWS]; /* the dense index of each row of the batch */
   int rows;                   /* in it */
@@ -51,6 +52,7 @@ static void reset(half_step *h) {
   for (int t = 0; h->worker && t < h->workers; t++) {
     h->solver->close(h->worker[t].scratch);
     rdd_free(h->worker[t].x);
+    rdd_free(h->worker[t].gx);
   }
   rdd_free(h->worker);
   rdd_free(h->partial);
@@ -65,15 +67,16 @@ static const als_solver_kind *solver_of(const als_params *params) {
 }
 
 static rdd_status open_workers(half_step *h, rdd_err *err) {
-  size_t width = (size_t)h->system.width;
+  size_t padded = (size_t)als_kernels_width(h->system.width);
   h->workers = als_threads();
   h->worker = rdd_calloc((size_t)h->workers, sizeof *h->worker);
   if (!h->worker) return rdd_set(err, RDD_ENOMEM, "out of memory for %d threads", h->workers);
   for (int t = 0; t < h->workers; t++) {
     worker *w = &h->worker[t];
     w->failed_row = INT64_MAX;
-    w->x = rdd_alloc(ALS_BATCH_ROWS * width, sizeof *w->x);
-    if (!w->x) return rdd_set(err, RDD_ENOMEM, "out of memory for a batch of rows");
+    w->x = rdd_calloc(ALS_BATCH_ROWS * padded, sizeof *w->x);
+    w->gx = rdd_alloc(8 * padded, sizeof *w->gx);
+    if (!w->x || !w->gx) return rdd_set(err, RDD_ENOMEM, "out of memory for a batch of rows");
     rdd_status st = h->solver->open(&h->system, &w->scratch, err);
     if (st) return st;
   }
@@ -122,9 +125,24 @@ double als_form(const double *matrix, int stride, const double *x, int n) {
   return sum;
 }
 
+/* pairs[i] = x'Gx of the batch's rows, eight at a time: G is read once for all of them. */
+static void make_pairs(half_step *h, worker *w, double *pairs) {
+  int padded = als_kernels_width(h->system.width);
+  for (int i = 0; i < w->rows; i++) {
+    const double *x = w->batch[i].x;
+    if (i % 8 == 0) {
+      memset(w->gx, 0, 8 * (size_t)padded * sizeof *w->gx);
+      als_kernels_get(ALS_DOUBLE)->multiply(x, h->gram, padded, w->gx);
+    }
+    pairs[i] = als_dot(x, w->gx + i % 8 * padded, h->system.width);
+  }
+}
+
 /* Solve the batch, store its rows and add to the sums. */
 static void solve_batch(half_step *h, worker *w, double sum[SUMS]) {
+  double pairs[ALS_BATCH_ROWS] = {0};
   h->solver->solve(w->scratch, &h->system, w->batch, w->rows);
+  if (h->gram) make_pairs(h, w, pairs);
   for (int i = 0; i < w->rows; i++) {
     const als_row *row = &w->batch[i];
     double norm = als_dot(row->x, row->x, h->system.width);
@@ -136,13 +154,10 @@ static void solve_batch(half_step *h, worker *w, double sum[SUMS]) {
       continue;
     }
     store_row(h, w->at[i], row->x);
-    double pairs = h->gram ? als_form(h->gram, als_kernels_width(h->system.width), row->x,
-                                      h->system.width)
-                           : 0;
-    double data = row->p - 2 * row->x_b + row->x_a_x - row->ridge * norm - pairs;
+    double data = row->p - 2 * row->x_b + row->x_a_x - row->ridge * norm - pairs[i];
     /* rounding can take an exact fit below zero */
     sum[SUM_RATINGS] += data > 0 || h->system.loss.mode == ALS_IMPLICIT ? data : 0;
-    sum[SUM_PAIRS] += pairs;
+    sum[SUM_PAIRS] += pairs[i];
     sum[SUM_REG] += row->ridge * norm;
   }
   w->rows = 0;
@@ -161,7 +176,7 @@ static void add_row(half_step *h, worker *w, int64_t at, double sum[SUMS]) {
                    .n = n,
                    .ahead = side->start[side->rows] - begin - n,
                    .ridge = ridge};
-  row->x = w->x + (size_t)w->rows * (size_t)h->system.width;
+  row->x = w->x + w->rows * als_kernels_width(h->system.width);
   load_row(h, at, row->x);
   w->at[w->rows++] = at;
   if (w->rows == ALS_BATCH_ROWS) solve_batch(h, w, sum);
