@@ -7,6 +7,10 @@
 #   skip TEXT WHY           a TAP line that says aloud what was not tested
 #   finish                  the plan and the exit status
 set -u
+# Signals that whoever started make ignores, as nohup does SIGHUP, a shell cannot hear again: then begin once more.
+if [ -z "${gangplank_hears_signals:-}" ] && env --default-signal true 2>/dev/null; then
+  gangplank_hears_signals=yes exec env --default-signal /bin/sh "$0" "$@"
+fi
 build=$(cd "${top_builddir:-.}" && pwd) || exit 99
 top_srcdir=$(cd "${top_srcdir:-.}" && pwd) || exit 99 # the tests work in another folder
 als=$build/als
