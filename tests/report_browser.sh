@@ -57,7 +57,7 @@ check "a dot for each iteration" [ "$(marks 'dot c0')" -ge 5 ]
   echo "const before = task().getBoundingClientRect().width, button = name => [...document.querySelectorAll('button')].find(b => b.title === name);"
   echo "const all = () => document.querySelectorAll('.task').length, tasks = all(); for (let i = 0; i < 6; i++) tap(button('Closer')); for (let i = 0; i < 99; i++) tap(button('Later'));"
   echo "seen.push(all() < tasks ? 'fewer tasks' : 'as many tasks'); tap(button('Everything')); seen.push(Math.abs(task().getBoundingClientRect().width - before) < 0.01 ? 'as before' : 'otherwise');"
-  echo "document.getElementById('seen').textContent = seen.join(' | ').replaceAll('\\n', ' / ');</script>"
+  printf '%s\n' "document.getElementById('seen').textContent = seen.join(' | ').replaceAll('\\n', ' / ');</script>"
 } >tapped.html
 open tapped.html
 seen=$(sed -n 's/^pre id="seen">//p' tags)
