@@ -2,9 +2,9 @@
  *
  * Waiting is the odd part. A rank's cores belong to its own tasks, to other ranks on the node, and
  * sometimes to other programs, so a rank that waits must not poll at full speed, as MPI's blocking
- * calls do: everything here is nonblocking, with one way to wait for it. An operation assembles first
- * (a nonblocking barrier, polled ever more slowly), and moves data when all ranks are there and
- * polling is short. */
+ * calls do: all but making and closing is nonblocking, with one way to wait for it. An operation
+ * assembles first (a nonblocking barrier, polled ever more slowly), and moves data when all ranks are
+ * there and polling is short. */
 #include "mpi_bridge/comm_mpi_impl.h"
 
 #include "rdd/clock.h"

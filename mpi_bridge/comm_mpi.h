@@ -10,6 +10,8 @@ extern "C" {
 #endif
 
 /* The world as an rdd_comm; initialises MPI, and closing it finalises.    Collective.
+ * Ranks that wait give way by themselves, so OMPI_MCA_mpi_yield_when_idle becomes 0 in the environment
+ * unless it is set.
  * Fails with RDD_EUSAGE where MPI sees one rank and the launcher started several, RDD_ENOMEM, or
  * RDD_EINTERNAL where MPI does not allow threads beside the one that calls it. */
 RDD_MUST_CHECK rdd_status gang_comm_mpi(int *argc, char ***argv, rdd_comm **out, rdd_err *err);

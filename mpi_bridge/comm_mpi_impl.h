@@ -27,8 +27,9 @@ typedef struct gang_mpi {
   } meeting;
 } gang_mpi;
 
-/* Between two polls: give way to others; when `idle`, sleep from 1 ms on. *since is 0 before the first
- * poll of a wait, and this function's own from then on. */
+/* Between two polls: give way to others; sleep when `idle`, from 1 ms on, and for 1 us where others
+ * compute on this core. *since, in seconds, is 0 before the first poll of a wait, and this function's
+ * own from then on. */
 void gang_pause(double *since, bool idle);
 
 /* Go on if an MPI call succeeded; else print one line and abort: ranks cannot agree on anything

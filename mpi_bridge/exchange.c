@@ -123,8 +123,8 @@ void gang_alltoallv_finish(rdd_comm *comm, const rdd_lanes *l) {
   other_rounds(c, &from, &to);
 }
 
-/* MPI's own allgather, with its tuned algorithms, where one message could carry everything; counts
- * and displacements are the same on all ranks, so all decide alike. */
+/* MPI's own allgather where one message could carry everything; counts and displacements are the same
+ * on all ranks, so all decide alike. */
 static bool fits_mpi(const rdd_comm *comm, const int64_t *counts, const int64_t *displs) {
   for (int r = 0; r < comm->size; r++)
     if (counts[r] > gang_chunk() || displs[r] > gang_chunk() - counts[r]) return false;
