@@ -85,12 +85,11 @@ static uint64_t hash_rows(const rdd_comm *comm, const rdd_table *table, int64_t 
   return sum;
 }
 
-/* What the run begins with: the seed, or a start model, comes down to the users' factors and the biases;
- * where rows are solved from where they are, to the items' factors too. (Others never read those before
- * they have written them.)                                                Collective. */
-static uint64_t hash_start(rdd_comm *comm, const als_model *model, bool iterative) {
+/* What the run begins with: the seed, or a start model, comes down to the users' factors and the biases; where
+ * `both` sides are read before they are written, to the items' factors too.  Collective. */
+static uint64_t hash_start(rdd_comm *comm, const als_model *model, bool both) {
   const als_factors *users = &model->side[ALS_USERS], *items = &model->side[ALS_ITEMS];
-  const rdd_table *read = iterative ? items->factors : NULL;
+  const rdd_table *read = both ? items->factors : NULL;
   int64_t part[4] = {(int64_t)hash_rows(comm, users->factors, users->ids->n),
                      (int64_t)hash_rows(comm, users->bias, users->ids->n),
                      (int64_t)hash_rows(comm, items->bias, items->ids->n),
@@ -105,8 +104,8 @@ job_mark job_checkpoint_mark(rdd_comm *comm, const als_model *model, const als_p
                              const als_params *params, int64_t seed) {
   uint64_t hash = rdd_mix64_2(CHECKPOINT_FORMAT, JOB_FORMAT_VERSION);
   hash = rdd_mix64_2(hash, als_fingerprint(comm, model, &problem->side[ALS_USERS]));
-  hash = rdd_mix64_2(
-      hash, hash_start(comm, model, params->solver != ALS_CHOLESKY || params->nonnegative));
+  bool both = params->solver != ALS_CHOLESKY || params->nonnegative || params->balance;
+  hash = rdd_mix64_2(hash, hash_start(comm, model, both));
   hash = rdd_mix64_2(hash, (uint64_t)seed);
   hash = rdd_mix64_2(hash, (uint64_t)params->rank);
   hash = rdd_mix64_2(hash, (uint64_t)params->loss.mode);
@@ -122,6 +121,7 @@ job_mark job_checkpoint_mark(rdd_comm *comm, const als_model *model, const als_p
   hash = rdd_mix64_2(hash, params->nonnegative);
   hash = rdd_mix64_2(hash, params->bias + 2 * params->update_bias);
   if (params->bias) hash = mix_real(hash, params->bias_reg);
+  hash = rdd_mix64_2(hash, params->balance);
   if (params->wire) hash = rdd_mix64_2(hash, (uint64_t)params->wire);
   if (problem->validation)
     hash = rdd_mix64_2(hash, als_fingerprint(comm, model, problem->validation));

@@ -41,6 +41,10 @@ static als_solver read_solver(const job_args *args) {
   return !strcmp(solver, "cg") ? ALS_CG : !strcmp(solver, "subspace") ? ALS_SUBSPACE : ALS_CHOLESKY;
 }
 
+static bool spark_starts(const job_args *args) {
+  return strcmp(job_string(args, "init"), "random") != 0;
+}
+
 static double real_or(const job_args *args, const char *name, const char *otherwise) {
   return job_real(args, job_given(args, name) ? name : otherwise);
 }
@@ -79,7 +83,7 @@ void job_exchange_read(const job_args *args, als_params *params) {
 
 rdd_status job_params_read(const job_args *args, als_params *out, rdd_err *err) {
   als_params p = als_params_default();
-  const char *exact = job_string(args, "final-exact");
+  const char *exact = job_string(args, "final-exact"), *balance = job_string(args, "balance");
   p.rank = (int)job_int(args, "rank");
   p.max_iter = (int)job_int(args, "max-iter");
   p.loss = read_loss(args);
@@ -96,6 +100,7 @@ rdd_status job_params_read(const job_args *args, als_params *out, rdd_err *err) 
   p.tol = job_real(args, "tol");
   p.final_exact = p.solver == ALS_CG;
   if (exact) p.final_exact = !strcmp(exact, "yes") && p.solver != ALS_CHOLESKY;
+  p.balance = balance ? !strcmp(balance, "yes") : !spark_starts(args);
   rdd_status st = read_scaling(job_string(args, "reg-scaling"), &p.reg_exponent, err);
   if (!st) st = check_together(args, &p, err);
   if (!st) st = als_params_check(&p, err);
@@ -106,7 +111,7 @@ rdd_status job_params_read(const job_args *args, als_params *out, rdd_err *err) 
 job_idle job_params_idle(const job_args *args) {
   als_mode mode = read_loss(args).mode;
   als_solver solver = read_solver(args);
-  bool spark = strcmp(job_string(args, "init"), "random") != 0;
+  bool spark = spark_starts(args);
   bool sides = job_given(args, "reg-user") && job_given(args, "reg-item");
   const struct {
     const char *name;

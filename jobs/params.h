@@ -48,6 +48,8 @@
    "factors that --solver subspace takes at a time"}, \
   {"final-exact", 0, JOB_CHOICE, "yes|no", NULL, 0, 0, false, \
    "one more iteration, an exact one; default: yes with --solver cg"}, \
+  {"balance", 0, JOB_CHOICE, "yes|no", NULL, 0, 0, false, \
+   "scale users against items between iterations; default: yes, without Spark's start"}, \
   {"tol", 0, JOB_REAL, "T", "0", 0, 1, false, \
    "stop when an iteration brings less than this share; 0: never"}
 

@@ -26,6 +26,7 @@ const job_param_name job_param_names[JOB_PARAM_NAMES] = {
     {"cg_steps", "cg-steps", JOB_PARAM_INT},
     {"subspace_block", "subspace-block", JOB_PARAM_INT},
     {"final_exact", "final-exact", JOB_PARAM_INT},
+    {"balance", "balance", JOB_PARAM_INT},
     {"tol", "tol", JOB_PARAM_REAL},
     {"seed", "seed", JOB_PARAM_INT},
     {"init", "init", JOB_PARAM_TEXT},
@@ -60,6 +61,7 @@ rdd_status job_params_save(hid_t file, const als_params *p, const job_start *sta
       {p->solver == ALS_CG, .number = p->cg_steps},
       {p->solver == ALS_SUBSPACE, .number = p->block},
       {true, .number = p->final_exact},
+      {true, .number = p->balance},
       {true, .real = p->tol},
       {true, .number = start->seed},
       {true, .text = start->spark == ALS_SPARK_3   ? "spark3"
@@ -135,6 +137,8 @@ rdd_status job_params_load(hid_t file, const char *path, als_params *out, rdd_er
   get_int(file, "cg_steps", &p.cg_steps);
   get_int(file, "subspace_block", &p.block);
   get_bool(file, "final_exact", &p.final_exact);
+  p.balance = false; /* as in files of before */
+  get_bool(file, "balance", &p.balance);
   get_real(file, "tol", &p.tol);
   if (!get_solver(file, &p.solver))
     return rdd_set(err, RDD_EDATA, "%s: its solver is not one that this version has", path);

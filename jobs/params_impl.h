@@ -13,7 +13,7 @@ typedef struct job_param_name {
   enum { JOB_PARAM_INT, JOB_PARAM_REAL, JOB_PARAM_TEXT } kind;
 } job_param_name;
 
-enum { JOB_PARAM_NAMES = 22 };
+enum { JOB_PARAM_NAMES = 23 };
 extern const job_param_name job_param_names[JOB_PARAM_NAMES];
 
 /* Not collective, both. */

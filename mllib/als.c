@@ -24,7 +24,8 @@ als_params als_params_default(void) {
                       .reg_exponent = 1,
                       .cg_steps = 3,
                       .block = 64,
-                      .bias_reg = 5};
+                      .bias_reg = 5,
+                      .balance = true};
 }
 
 static rdd_status check_amounts(const als_params *params, rdd_err *err) {
@@ -192,13 +193,46 @@ static rdd_status evaluate(const fit *f, als_iteration *out, rdd_err *err) {
   return st;
 }
 
+/* ---- Balance ---- */
+
+/* This node's copy of a table, each of its ranks a share: rows that are of an earlier iteration, too. */
+static void scale_table(const rdd_comm *comm, rdd_table *table, float scale) {
+  float *x = rdd_table_data(table);
+  int64_t n = (int64_t)(rdd_table_size(table) / sizeof *x);
+  int64_t first = n * comm->node_rank / comm->node_size;
+  int64_t end = n * (comm->node_rank + 1) / comm->node_size;
+#pragma omp parallel for simd schedule(static) num_threads(als_threads())
+  for (int64_t i = first; i < end; i++) x[i] *= scale;
+}
+
+/* Scale both sides so that their regularisation, the factors' part, is the same: of all c, users times c and
+ * items over c, the one with the least sum, c^2 users + items / c^2. It comes before an iteration and not after
+ * it, so that in a model that is done the users are what their equations say of these items. And it looks at
+ * nothing but factors, so that a fit goes on from a model as it does from its own iterations.  Collective. */
+static rdd_status balance(const fit *f, const als_params *params, rdd_err *err) {
+  double reg[2];
+  rdd_status st = als_regularisation(f->comm, f->problem, params, f->model, reg, err);
+  if (st) return st;
+  double c = sqrt(sqrt(reg[ALS_ITEMS] / reg[ALS_USERS]));
+  float scale[2] = {[ALS_USERS] = (float)c, [ALS_ITEMS] = (float)(1 / c)};
+  if (!(isfinite(scale[0]) && isfinite(scale[1]))) return RDD_OK; /* a side has none */
+  rdd_barrier(f->comm); /* nobody reads rows of the iteration before any more */
+  for (int side = 0; side < 2; side++)
+    scale_table(f->comm, f->model->side[side].factors, scale[side]);
+  rdd_barrier(f->comm);
+  return RDD_OK;
+}
+
+/* ---- Iterations ---- */
+
 /* Items, then users, as Spark has it; into the next row of the history. */
 static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err *err) {
   double start = rdd_seconds();
   als_iteration *out = &f->history[f->made];
   als_sums items, users;
   *out = (als_iteration){.iteration = f->made + 1, .exact = exact, .rmse_train = NAN};
-  rdd_status st = half_step_with(f, ALS_ITEMS, params, out, &items, err);
+  rdd_status st = params->balance ? balance(f, params, err) : RDD_OK;
+  if (!st) st = half_step_with(f, ALS_ITEMS, params, out, &items, err);
   if (!st) st = half_step_with(f, ALS_USERS, params, out, &users, err);
   if (st) return st;
   out->loss_ratings = users.ratings;

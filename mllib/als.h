@@ -49,6 +49,7 @@ typedef struct als_params {
   double tol;       /* stop when an iteration brings less than this share, see als_converged(); 0:
                        never */
   bool final_exact; /* after other solvers one more iteration, of ALS_CHOLESKY */
+  bool balance;     /* before each iteration scale one side up and the other down, see als_fit() */
   als_exchange_kind exchange; /* between nodes; the model is the same with each */
   als_wire wire;   /* what new factors are rounded to, so that they take less between nodes */
   bool no_overlap; /* rows leave when all are solved, not while others are; the same model */
@@ -58,7 +59,7 @@ typedef struct als_params {
  * has, or what the environment variable GANGPLANK_KERNELS asks for, if it can run them. Not collective. */
 const char *als_kernels_name(void);
 
-/* Explicit, rank 10, 10 iterations, reg 0.1, Cholesky. */
+/* Explicit, rank 10, 10 iterations, reg 0.1, Cholesky, balanced. */
 als_params als_params_default(void);
 
 /* Fails with RDD_EUSAGE for parameters that are out of range, or do not go together. Not collective. */
@@ -159,13 +160,18 @@ typedef struct als_hooks {
  *   problem   [in,out] with bias and without update_bias, values become residuals
  *   model     [in,out] in: initial factors, or those after iteration `start` (with mean and biases then,
  *                  if they are fitted in the iterations); out: the result. Also sets mean, biases.
- *                  The Cholesky solver reads the users' initial factors alone; the others, and
- *                  nonnegative factors, begin with the items' too.
+ *                  The Cholesky solver reads the users' initial factors alone; the others,
+ *                  nonnegative factors and the balance read the items' too.
  *   start     [in]  iterations already made (resumed from a checkpoint), 0 to max_iter;
  *                  history[0..start) is filled, and problem->best where an earlier one is the best
  *   hooks     [in]  or NULL; the same on all ranks
  *   history   [in,out] [max_iter + final_exact] what each iteration came to
  *   done_out  [out] iterations made, `start` and the exact one included
+ * With `balance` every iteration begins by scaling the users' factors by c and the items' by 1/c: predictions
+ * stay as they are, and c is what makes the regularisation least, where both sides' parts of it are equal. It
+ * is what softImpute-ALS (Hastie et al. 2015) does for every factor by itself; one number is enough to make the
+ * objective after a few iterations independent of how long the initial factors were. Nothing is scaled where a
+ * side has no regularisation. Spark does not scale.
  * With a validation part the result is the model of the best iteration, see als_best_iteration(); else of
  * the last. The exact iteration begins with it.
  * Resumed or not, the result has the same bits: what is neither in the factors nor in the history is
@@ -201,6 +207,13 @@ RDD_MUST_CHECK rdd_status als_half_step(rdd_comm *comm, const als_side *ratings,
 RDD_MUST_CHECK rdd_status als_objective(rdd_comm *comm, const als_problem *problem,
                                         const als_params *params, const als_model *model,
                                         als_sums *sums_out, rdd_err *err);
+
+/* The regularisation of a model's factors, without biases' part.          Collective.
+ *   problem  [in]  as als_fit() leaves it
+ *   reg_out  [out] of users and of items */
+RDD_MUST_CHECK rdd_status als_regularisation(rdd_comm *comm, const als_problem *problem,
+                                             const als_params *params, const als_model *model,
+                                             double reg_out[2], rdd_err *err);
 
 /* Error of a model over ratings by user.                                  Collective. */
 typedef struct als_error {

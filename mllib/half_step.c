@@ -88,22 +88,15 @@ static rdd_status open_workers(half_step *h, rdd_err *err) {
 bool als_row_ridge(const als_params *params, int side, int64_t columns, const als_entry *entry,
                    int64_t n, double *ridge_out) {
   const als_loss *loss = &params->loss;
-  double count = (double)n, scale = 1;
-  bool pulls = n > 0;
-  if (loss->mode != ALS_EXPLICIT) {
-    count = 0;
-    pulls = false;
-    for (int64_t i = 0; i < n; i++) {
-      als_term term = als_term_of(loss, entry[i].value);
-      count += term.counts;
-      pulls |= term.t != 0;
-    }
-  }
+  int64_t counted = loss->mode == ALS_EXPLICIT ? n : 0;
+  if (loss->mode != ALS_EXPLICIT)
+    for (int64_t i = 0; i < n; i++) counted += entry[i].value > 0;
+  double count = (double)counted, scale = 1;
   if (loss->mode == ALS_IALS) count += loss->unobserved * (double)columns;
   if (params->reg_exponent != 0)
     scale = params->reg_exponent == 1 ? count : pow(count, params->reg_exponent);
   *ridge_out = fmin(fmax(params->reg[side] * scale, params->min_ridge), DBL_MAX);
-  return pulls;
+  return counted > 0;
 }
 
 static void store_row(half_step *h, int64_t row, const double *x) {

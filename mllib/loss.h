@@ -15,7 +15,6 @@
 #define ALS_LOSS_H
 
 #include <math.h>
-#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,7 +31,6 @@ typedef struct als_loss {
 /* The terms of one rating. */
 typedef struct als_term {
   double c, t, p;
-  bool counts; /* in n */
 } als_term;
 
 static inline als_term als_term_of(const als_loss *loss, double r) {
@@ -40,11 +38,11 @@ static inline als_term als_term_of(const als_loss *loss, double r) {
   switch (loss->mode) {
   case ALS_IMPLICIT:
     c = loss->alpha * fabs(r);
-    return r > 0 ? (als_term){c, 1 + c, 1 + c, true} : (als_term){c, 0, 0, false};
+    return r > 0 ? (als_term){c, 1 + c, 1 + c} : (als_term){c, 0, 0};
   case ALS_IALS:
-    return r > 0 ? (als_term){1, 1, 1, true} : (als_term){r < 0 ? 1.0 : 0.0, 0, 0, false};
+    return r > 0 ? (als_term){1, 1, 1} : (als_term){r < 0 ? 1.0 : 0.0, 0, 0};
   default:
-    return (als_term){1, r, r * r, true};
+    return (als_term){1, r, r * r};
   }
 }
 

@@ -6,6 +6,7 @@
 #include "mllib/gram_impl.h"
 #include "mllib/kernels_impl.h"
 #include "mllib/solver_impl.h"
+#include "mllib/threads_impl.h"
 #include "rdd/memory.h"
 
 #include <stdint.h>
@@ -20,6 +21,24 @@ typedef struct pass {
   double *gram; /* of the items, or NULL */
 } pass;
 
+/* The regularisation of row `at` of a side. */
+static double reg_of_row(const pass *p, int side, int64_t at, double bias) {
+  const als_side *ratings = &p->problem->side[side];
+  const float *f = als_model_row(p->model, side, at);
+  int64_t begin = ratings->start[at - ratings->first],
+          end = ratings->start[at - ratings->first + 1];
+  double sum[8] = {bias * bias},
+         ridge; /* side by side, so that the compiler makes vectors of them */
+  int k = p->model->k, j = 0;
+  for (; j + 8 <= k; j += 8)
+    for (int l = 0; l < 8; l++) sum[l] += f[j + l] * (double)f[j + l];
+  for (int l = 0; j < k; j++, l++) sum[l] += f[j] * (double)f[j];
+  double norm = ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+  (void)als_row_ridge(p->params, side, p->model->side[!side].ids->n, ratings->entry + begin,
+                      end - begin, &ridge);
+  return ridge * norm;
+}
+
 /* Row `at` of a side: its regularisation, and for users all that their ratings say. */
 static void add_row(const pass *p, int side, int64_t at, double *x, double sum[SUMS]) {
   const als_side *ratings = &p->problem->side[side];
@@ -29,11 +48,8 @@ static void add_row(const pass *p, int side, int64_t at, double *x, double sum[S
   const als_entry *end = ratings->entry + ratings->start[at - ratings->first + 1];
   bool biased = p->params->update_bias;
   double bias = biased ? ((const float *)rdd_table_data(own->bias))[at] : 0;
-  double norm = bias * bias, ridge;
   int k = p->model->k;
-  for (int j = 0; j < k; j++) norm += f[j] * (double)f[j];
-  (void)als_row_ridge(p->params, side, other->ids->n, entry, end - entry, &ridge);
-  sum[SUM_REG] += ridge * norm;
+  sum[SUM_REG] += reg_of_row(p, side, at, bias);
   if (side != ALS_USERS) return;
   for (int j = 0; p->gram && j < k; j++) x[j] = f[j];
   if (p->gram) sum[SUM_PAIRS] += als_form(p->gram, als_kernels_width(k), x, k);
@@ -91,5 +107,28 @@ rdd_status als_objective(rdd_comm *comm, const als_problem *problem, const als_p
                            .pairs = sum[ALS_USERS][SUM_PAIRS],
                            .reg = sum[ALS_USERS][SUM_REG] + sum[ALS_ITEMS][SUM_REG]};
   rdd_free(p.gram);
+  return st;
+}
+
+rdd_status als_regularisation(rdd_comm *comm, const als_problem *problem, const als_params *params,
+                              const als_model *model, double reg_out[2], rdd_err *err) {
+  const pass p = {.problem = problem, .params = params, .model = model};
+  rdd_status st = RDD_OK;
+  for (int side = 0; side < 2 && !st; side++) {
+    const als_blocks *blocks = &problem->side[side].blocks;
+    int64_t first = blocks->owner[comm->rank], end = blocks->owner[comm->rank + 1];
+    double *partial = rdd_calloc((size_t)(end - first), sizeof *partial);
+    if (!partial) st = rdd_set(err, RDD_ENOMEM, "out of memory for the regularisation");
+    st = rdd_agree(comm, st, err);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(als_threads())
+    for (int64_t b = first; b < (st ? first : end); b++) {
+      int64_t last = (b + 1) * blocks->block_rows;
+      if (last > blocks->rows) last = blocks->rows;
+      for (int64_t row = b * blocks->block_rows; row < last; row++)
+        partial[b - first] += reg_of_row(&p, side, row, 0);
+    }
+    if (!st) st = als_blocks_sum(blocks, comm, partial, 1, &reg_out[side], err);
+    rdd_free(partial);
+  }
   return st;
 }

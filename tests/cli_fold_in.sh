@@ -29,8 +29,8 @@ if [ -n "$sum" ]; then
   both_sides() {
     what=$1
     shift
-    run 0 train early.csv -o m3.h5 --rank 4 --max-iter 3 --quiet "$@"
-    run 0 train early.csv -o m4.h5 --rank 4 --max-iter 4 --quiet "$@"
+    run 0 train early.csv -o m3.h5 --rank 4 --max-iter 3 --balance no --quiet "$@"
+    run 0 train early.csv -o m4.h5 --rank 4 --max-iter 4 --balance no --quiet "$@"
     ran="fold-in $what" # both are needed
     run 0 fold-in m3.h5 early.csv -o users.h5 --quiet
     check "$what: users of the training set get their own rows" \
@@ -49,6 +49,10 @@ if [ -n "$sum" ]; then
   run 2 fold-in biased.h5 early.csv -o users.h5 --quiet
   check "biases taken off first: users of the training set get their own rows and biases" \
     eval 'succeeds && alike biased.h5 users.h5 users/factors users/bias items/factors items/bias'
+  run 0 train early.csv -o balanced.h5 --rank 4 --max-iter 3 --quiet
+  run 2 fold-in balanced.h5 early.csv -o users.h5 --quiet
+  check "balanced before the last iteration, not after: users get their own rows" \
+    eval 'succeeds && alike balanced.h5 users.h5 users/factors items/factors'
   both_sides nonnegative --nonnegative
   both_sides "nonnegative and implicit" --nonnegative --implicit-prefs
   run 0 train early.csv -o biased.h5 --rank 4 --max-iter 3 --bias --nonnegative --quiet

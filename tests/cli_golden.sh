@@ -31,7 +31,7 @@ for ranks in 0 3; do
   done
 done
 run 0 train ratings.csv -o start.h5 --init spark2 --rank 10 --max-iter 0
-run 2 train ratings.csv -o model.h5 --init-model start.h5 --rank 10 --reg-param 0.1 --max-iter 5
+run 2 train ratings.csv -o model.h5 --init-model start.h5 --rank 10 --balance no --reg-param 0.1 --max-iter 5
 run 0 predict model.h5 pairs.csv -o predictions.csv
 check "and so does a model to start from that was drawn before" eval 'succeeds && near predictions.csv $spark2'
 run 0 train ratings.csv -o own.h5 --rank 10 --reg-param 0.1 --max-iter 5

@@ -697,6 +697,9 @@ static void test_mark(void) {
   q.reg[1] = 0.2;
   TK_CHECK(mark_of(&r, &problem, q, 1) != mark);
   q = p;
+  q.balance = true;
+  TK_CHECK(mark_of(&r, &problem, q, 1) != mark);
+  q = p;
   q.bias = true;
   uint64_t biased = mark_of(&r, &problem, q, 1);
   q.bias_reg = 6;

@@ -604,6 +604,7 @@ static void test_model_parameters(void) {
   list[2].solver = ALS_SUBSPACE;
   list[2].block = 32;
   list[3].nonnegative = true;
+  list[3].balance = false;
   for (int i = 0; m && i < 5; i++) {
     job_provenance of = how;
     als_params back = {0};
@@ -619,7 +620,8 @@ static void test_model_parameters(void) {
     TK_CHECK(back.solver == p->solver && back.cg_steps == p->cg_steps && back.block == p->block);
     TK_CHECK(back.nonnegative == p->nonnegative && back.bias == p->bias &&
              back.update_bias == p->update_bias && back.bias_reg == p->bias_reg);
-    TK_CHECK(back.tol == p->tol && back.final_exact == p->final_exact);
+    TK_CHECK(back.tol == p->tol && back.final_exact == p->final_exact &&
+             back.balance == p->balance);
   }
   als_params none;
   TK_CHECK(job_params_of_model(comm, "no-such-file.h5", &none, &err) == RDD_ENOINPUT);

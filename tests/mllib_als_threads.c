@@ -345,10 +345,11 @@ static void check_resumed(rdd_comm *comm, const fx_setup *setup, int stop_at, in
   rdd_err err = {0};
   int done = -1;
   const als_params *p = &setup->params;
-  /* without an iteration left, or for a solver that goes on from them, the items' have to be there */
+  /* without an iteration left, balanced, or for a solver that goes on from them, the items' have to be
+   * there */
   handover h = {.stop_at = stop_at,
                 .to = &second,
-                .items = stop_at == iterations || p->solver != ALS_CHOLESKY,
+                .items = stop_at == iterations || p->balance || p->solver != ALS_CHOLESKY,
                 .biases = p->update_bias};
   const als_hooks hooks = {.after = copy_and_stop, .arg = &h};
   bool ok = fx_open(&whole, comm, setup) && fx_open(&first, comm, setup);

@@ -133,6 +133,8 @@ static const als_params modes[] = {
     {COMMON, .loss = {ALS_IMPLICIT, .alpha = 2}},
     {COMMON, .loss = {ALS_IALS, .unobserved = 0.3}, .solver = ALS_SUBSPACE},
     {COMMON, .nonnegative = true},
+    {COMMON, .bias = true, .update_bias = true, .balance = true},
+    {COMMON, .loss = {ALS_IMPLICIT, .alpha = 2}, .solver = ALS_CG, .balance = true},
 };
 enum { MODES = sizeof modes / sizeof *modes };
 

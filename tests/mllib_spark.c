@@ -27,6 +27,7 @@ static fx_setup spark_setup(const fx_list *train, int k, double reg, int iterati
                             int user_blocks, int item_blocks) {
   fx_setup setup = {.train = train, .partitions = 3, .batch_rows = 1000};
   setup.params = als_params_default();
+  setup.params.balance = false; /* Spark does not */
   setup.params.rank = k;
   setup.params.max_iter = iterations;
   setup.params.reg[ALS_USERS] = setup.params.reg[ALS_ITEMS] = reg;

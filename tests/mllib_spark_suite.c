@@ -20,6 +20,7 @@ static rdd_comm *one(void) {
 static fx_setup setup_of(const fx_list *train, int k) {
   fx_setup setup = {.train = train, .partitions = 2, .batch_rows = 2};
   setup.params = als_params_default();
+  setup.params.balance = false; /* Spark does not */
   setup.params.rank = k;
   return setup;
 }
