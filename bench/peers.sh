@@ -10,6 +10,7 @@
 #   PEERS="implicit cmfrec irspack pyspark"  whom to compare with
 #   KS="32 64 128"      factors
 #   SOLVERS="cholesky cg"
+#   PROBLEMS="explicit implicit implicit-count"
 #   ROUNDS=5            runs of each; everybody once a round
 #   SPARK_ROUNDS=ROUNDS rounds in which Spark takes part: it takes most of the time
 #   ITERATIONS=5        iterations that are timed; one more comes before them
@@ -29,6 +30,7 @@ work=$work/peers
 rounds=${ROUNDS:-5} n=${ITERATIONS:-5} cpus=${CPUS:-0,1}
 read -ra ks <<<"${KS:-32 64 128}"
 read -ra solvers <<<"${SOLVERS:-cholesky cg}"
+problems=${PROBLEMS:-explicit implicit implicit-count}
 read -ra extra <<<"${ALS_OPTIONS:-}"
 [[ -z ${PRECISION:-} ]] || extra+=(--precision "$PRECISION")
 read -ra peers <<<"${PEERS:-implicit cmfrec irspack pyspark}"
@@ -177,9 +179,9 @@ theirs() {
 plan=$(cd "$bench/peers" && "$python" -c 'import sys, problems
 for problem, peers in problems.PEERS.items():
     for solver in sys.argv[1].split():
-        names = [p for p in peers if p in sys.argv[2:] and solver in peers[p]]
-        if names:
-            print(problem, solver, *names)' "${solvers[*]}" "${playing[@]}")
+        names = [p for p in peers if p in sys.argv[3:] and solver in peers[p]]
+        if names and problem in sys.argv[2].split():
+            print(problem, solver, *names)' "${solvers[*]}" "$problems" "${playing[@]}")
 : >"$results"
 for ((round = 0; round < rounds; round++)); do
   for k in "${ks[@]}"; do

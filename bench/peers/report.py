@@ -84,10 +84,11 @@ def main(name, threads):
     for problem, k, solver, system, case, ours in lines(tables):
         least, asked = GOALS.get(system, (0, ()))
         if solver in asked:
-            ratio, other = case.median / ours.median, compare(problem, case, ours)
+            ratio, met = case.median / ours.median, case.median >= least * ours.median
+            told = {"same": "", "better": ", but its model is better", "worse": ", and its model is worse"}
             print("| %d x %s | %s | %d | %s | %.2f | %s%s |" % (
-                least, NAMES.get(system, system), problem, k, solver, ratio, "met" if ratio >= least else "missed",
-                "" if other == "same" else ", but its model is " + other))
+                least, NAMES.get(system, system), problem, k, solver, ratio, "met" if met else "missed",
+                told[compare(problem, case, ours)]))
     print(*["\n" + note for note in notes], sep="")
 
 
