@@ -6,7 +6,6 @@
 #include "rdd/memory.h"
 #include "rdd/need.h"
 
-
 /* Groups of rows that are on their way while the next are solved: the last one is what is waited for. */
 enum { GROUPS = 8 };
 

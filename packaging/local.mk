@@ -31,5 +31,6 @@ nodist_modulefile_DATA = %D%/$(PACKAGE_VERSION).lua
 	  -e 's#[@]mpi[@]#$(MPI_FOUND)#; s#[@]hdf5[@]#$(HDF5_FOUND)#' $(srcdir)/packaging/gangplank.lua.in >$@
 
 EXTRA_DIST += %D%/completion.sh %D%/gangplank.def %D%/gangplank.lua.in \
-  %D%/spack/repo.yaml %D%/spack/packages/gangplank/package.py
+  %D%/spack/spack_repo/gangplank/repo.yaml \
+  %D%/spack/spack_repo/gangplank/packages/gangplank/package.py
 CLEANFILES += %D%/$(PACKAGE_VERSION).lua

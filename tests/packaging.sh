@@ -60,7 +60,7 @@ fi
 
 # ---- Recipes and papers ----
 
-spack=$packaging/spack/packages/gangplank/package.py
+spack=$packaging/spack/spack_repo/gangplank/packages/gangplank/package.py
 check "the Spack recipe has this version" grep -q "version(\"$version\"" "$spack"
 if [ -n "$python" ]; then
   check "and is Python" "$python" -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$spack"

@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recipe to build a checkout with Spack (docs/install.md):
 
-    spack repo add packaging/spack
+    spack repo add packaging/spack/spack_repo/gangplank
     spack dev-build gangplank@0.1.0
 """
 
 from spack.package import *
+
+try:
+    from spack_repo.builtin.build_systems.autotools import AutotoolsPackage
+except ImportError:
+    pass  # before Spack 1.0 it came with spack.package
 
 
 class Gangplank(AutotoolsPackage):
@@ -24,6 +29,8 @@ class Gangplank(AutotoolsPackage):
     depends_on("mpi@3:", type=("build", "link", "run"))
     depends_on("hdf5@1.10.2:")
     depends_on("openblas")
+    # Threads solve rows side by side, each with a call of its own.
+    requires("^openblas threads=pthreads", "^openblas threads=openmp", policy="any_of")
     depends_on("zlib-api")
     depends_on("cunit", type="test")
 
