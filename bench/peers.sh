@@ -31,6 +31,10 @@ rounds=${ROUNDS:-5} n=${ITERATIONS:-5} cpus=${CPUS:-0,1}
 read -ra ks <<<"${KS:-32 64 128}"
 read -ra solvers <<<"${SOLVERS:-cholesky cg}"
 problems=${PROBLEMS:-explicit implicit implicit-count}
+for problem in $problems; do
+  [[ $problem =~ ^(explicit|implicit|implicit-count)$ ]] ||
+    { echo "peers: PROBLEMS has $problem; known are explicit, implicit, implicit-count" >&2 && exit 1; }
+done
 read -ra extra <<<"${ALS_OPTIONS:-}"
 [[ -z ${PRECISION:-} ]] || extra+=(--precision "$PRECISION")
 read -ra peers <<<"${PEERS:-implicit cmfrec irspack pyspark}"
