@@ -209,9 +209,9 @@ static void scale_table(const rdd_comm *comm, rdd_table *table, float scale) {
  * items over c, the one with the least sum, c^2 users + items / c^2. It comes before an iteration and not after
  * it, so that in a model that is done the users are what their equations say of these items. And it looks at
  * nothing but factors, so that a fit goes on from a model as it does from its own iterations.  Collective. */
-static rdd_status balance(const fit *f, const als_params *params, rdd_err *err) {
+static rdd_status balance(const fit *f, rdd_err *err) {
   double reg[2];
-  rdd_status st = als_regularisation(f->comm, f->problem, params, f->model, reg, err);
+  rdd_status st = als_regularisation(f->comm, f->problem, f->params, f->model, reg, err);
   if (st) return st;
   double c = sqrt(sqrt(reg[ALS_ITEMS] / reg[ALS_USERS]));
   float scale[2] = {[ALS_USERS] = (float)c, [ALS_ITEMS] = (float)(1 / c)};
@@ -231,7 +231,7 @@ static rdd_status iterate(fit *f, const als_params *params, bool exact, rdd_err 
   als_iteration *out = &f->history[f->made];
   als_sums items, users;
   *out = (als_iteration){.iteration = f->made + 1, .exact = exact, .rmse_train = NAN};
-  rdd_status st = params->balance ? balance(f, params, err) : RDD_OK;
+  rdd_status st = params->balance ? balance(f, err) : RDD_OK;
   if (!st) st = half_step_with(f, ALS_ITEMS, params, out, &items, err);
   if (!st) st = half_step_with(f, ALS_USERS, params, out, &users, err);
   if (st) return st;

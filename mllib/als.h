@@ -210,7 +210,8 @@ RDD_MUST_CHECK rdd_status als_objective(rdd_comm *comm, const als_problem *probl
 
 /* The regularisation of a model's factors, without biases' part.          Collective.
  *   problem  [in]  as als_fit() leaves it
- *   reg_out  [out] of users and of items */
+ *   reg_out  [out] of users and of items, the same bits on every rank
+ * Fails with RDD_ENOMEM. */
 RDD_MUST_CHECK rdd_status als_regularisation(rdd_comm *comm, const als_problem *problem,
                                              const als_params *params, const als_model *model,
                                              double reg_out[2], rdd_err *err);

@@ -1,6 +1,7 @@
 /* The model's tables, their first contents, and the prediction. */
 #include "mllib/model.h"
 
+#include "mllib/solver_impl.h"
 #include "mllib/threads_impl.h"
 #include "rdd/hash.h"
 #include "rdd/memory.h"
@@ -168,7 +169,7 @@ const float *als_model_row(const als_model *model, int side, int64_t i) {
 }
 
 /* Eight sums side by side: a fixed order that is also a vectorisable one. */
-static double dot(const float *x, const float *y, int k) {
+double als_dot_floats(const float *x, const float *y, int k) {
   double sum[8] = {0};
   int j = 0;
   for (; j + 8 <= k; j += 8)
@@ -179,8 +180,8 @@ static double dot(const float *x, const float *y, int k) {
 
 float als_model_predict(const als_model *model, int64_t u, int64_t i) {
   if (u < 0 || i < 0) return NAN;
-  double sum = dot(als_model_row(model, ALS_USERS, u), als_model_row(model, ALS_ITEMS, i),
-                   model->k);
+  double sum = als_dot_floats(als_model_row(model, ALS_USERS, u),
+                              als_model_row(model, ALS_ITEMS, i), model->k);
   const rdd_table *user_bias = model->side[ALS_USERS].bias,
                   *item_bias = model->side[ALS_ITEMS].bias;
   if (user_bias) sum += ((const float *)rdd_table_data(user_bias))[u];
@@ -190,7 +191,7 @@ float als_model_predict(const als_model *model, int64_t u, int64_t i) {
 
 float als_model_cosine(const als_model *model, int side, int64_t a, int64_t b) {
   const float *x = als_model_row(model, side, a), *y = als_model_row(model, side, b);
-  double of_x = dot(x, x, model->k), of_y = dot(y, y, model->k);
+  double of_x = als_dot_floats(x, x, model->k), of_y = als_dot_floats(y, y, model->k);
   if (!(of_x > 0 && of_y > 0)) return NAN;
-  return (float)(dot(x, y, model->k) / (sqrt(of_x) * sqrt(of_y)));
+  return (float)(als_dot_floats(x, y, model->k) / (sqrt(of_x) * sqrt(of_y)));
 }

@@ -27,13 +27,7 @@ static double reg_of_row(const pass *p, int side, int64_t at, double bias) {
   const float *f = als_model_row(p->model, side, at);
   int64_t begin = ratings->start[at - ratings->first],
           end = ratings->start[at - ratings->first + 1];
-  double sum[8] = {bias * bias},
-         ridge; /* side by side, so that the compiler makes vectors of them */
-  int k = p->model->k, j = 0;
-  for (; j + 8 <= k; j += 8)
-    for (int l = 0; l < 8; l++) sum[l] += f[j + l] * (double)f[j + l];
-  for (int l = 0; j < k; j++, l++) sum[l] += f[j] * (double)f[j];
-  double norm = ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+  double norm = bias * bias + als_dot_floats(f, f, p->model->k), ridge;
   (void)als_row_ridge(p->params, side, p->model->side[!side].ids->n, ratings->entry + begin,
                       end - begin, &ridge);
   return ridge * norm;

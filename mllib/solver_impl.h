@@ -78,6 +78,9 @@ static inline double als_dot(const double *x, const double *y, int n) {
   return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
+/* x'y of floats, summed in double. In model.c. */
+double als_dot_floats(const float *x, const float *y, int k);
+
 /* x' matrix x for a symmetric matrix[n][stride], both triangles. */
 double als_form(const double *matrix, int stride, const double *x, int n);
 

@@ -158,7 +158,8 @@ RDD_MUST_CHECK bool rdd_meet(rdd_comm *comm, const void *send, int64_t bytes, vo
 
 /* ---- Tables: memory that the ranks of one node share ----
  * Every rank writes its own byte range; after rdd_table_sync() every rank reads all of it. Between
- * one sync and the next a rank writes only its own range, and reads what was synced before. */
+ * one sync and the next a rank writes only its own range, and reads what was synced before; or all ranks
+ * write their node's copy, each a part that nobody else touches, between two barriers. */
 
 /* Allocate a zeroed table of `bytes` bytes (the same on all ranks; 0 is allowed).
  * Fails with RDD_ENOMEM on all ranks together. */
