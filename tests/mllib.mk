@@ -5,6 +5,7 @@ mllib_oracle = %D%/oracle.c %D%/oracle.h
 check_PROGRAMS += \
   %D%/mllib_als.unit \
   %D%/mllib_als_threads.unit \
+  %D%/mllib_balance.unit \
   %D%/mllib_exchange_threads.unit \
   %D%/mllib_explain_threads.unit \
   %D%/mllib_fold_in_threads.unit \
@@ -28,6 +29,10 @@ check_PROGRAMS += \
 %C%_mllib_als_threads_unit_SOURCES = %D%/mllib_als_threads.c $(mllib_fixtures)
 %C%_mllib_als_threads_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
 %C%_mllib_als_threads_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_balance_unit_SOURCES = %D%/mllib_balance.c $(mllib_fixtures)
+%C%_mllib_balance_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
+%C%_mllib_balance_unit_LDADD = $(MLLIB_TEST_LIBS)
 
 %C%_mllib_exchange_threads_unit_SOURCES = %D%/mllib_exchange_threads.c $(mllib_fixtures)
 %C%_mllib_exchange_threads_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)

@@ -512,8 +512,12 @@ static rdd_status fit_all(rdd_comm *comm, rdd_parts *parts, rdd_err *err) {
   als_ids *ids[2] = {NULL, NULL};
   als_side users = {0}, items = {0};
   als_model *model = NULL;
-  als_params params = {
-      .rank = 2, .max_iter = 1, .reg = {0.1, 0.1}, .reg_exponent = 1, .bias = true};
+  als_params params = {.rank = 2,
+                       .max_iter = 1,
+                       .reg = {0.1, 0.1},
+                       .reg_exponent = 1,
+                       .bias = true,
+                       .balance = true};
   als_iteration history[1];
   int64_t cold;
   int done;
