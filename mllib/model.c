@@ -175,7 +175,7 @@ double als_dot_floats(const float *x, const float *y, int k) {
   for (; j + 8 <= k; j += 8)
     for (int l = 0; l < 8; l++) sum[l] += (double)x[j + l] * y[j + l];
   for (int l = 0; j < k; j++, l++) sum[l] += (double)x[j] * y[j];
-  return ((sum[0] + sum[4]) + (sum[1] + sum[5])) + ((sum[2] + sum[6]) + (sum[3] + sum[7]));
+  return als_strands(sum);
 }
 
 float als_model_predict(const als_model *model, int64_t u, int64_t i) {

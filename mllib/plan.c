@@ -237,7 +237,8 @@ static double solver_bytes(const shape *s) {
   double dual = params->loss.mode == ALS_EXPLICIT ? fmin(s->w, ALS_DUAL_ROWS) : 0;
   double parts = floor(longest / PART_RATINGS);
   parts = parts > 1 ? fmin(PARTS_BYTES, parts * (matrix + ALS_PANEL_ROWS * line)) : 0;
-  return fmax(matrix, GROUP_BYTES) + (ALS_PANEL_ROWS + 2 * dual) * line + parts;
+  double duals = dual > 0 ? fmax(GROUP_BYTES, dual * (s->w + dual) * s->real) + dual * line : 0;
+  return fmax(matrix, GROUP_BYTES) + ALS_PANEL_ROWS * line + duals + parts;
 }
 
 static double gram_entries(const shape *s) {

@@ -68,6 +68,11 @@ extern const als_solver_kind
 bool als_row_ridge(const als_params *params, int side, int64_t columns, const als_entry *entry,
                    int64_t n, double *ridge_out);
 
+/* The sum of eight strands. */
+static inline double als_strands(const double s[8]) {
+  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
 /* x'y, in eight strands, so that no addition waits for the one before. */
 static inline double als_dot(const double *x, const double *y, int n) {
   double s[8] = {0};
@@ -75,7 +80,7 @@ static inline double als_dot(const double *x, const double *y, int n) {
   for (; j + 8 <= n; j += 8)
     for (int l = 0; l < 8; l++) s[l] += x[j + l] * y[j + l];
   for (; j < n; j++) s[j % 8] += x[j] * y[j];
-  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+  return als_strands(s);
 }
 
 /* x'y of floats, summed in double. In model.c. */
