@@ -48,7 +48,6 @@ const char *als_kernels_name(void) {
 }
 
 size_t als_kernels_scratch(const als_kernels *kernels, int w) {
-  /* diagonal blocks and their inverses in lanes, then inverses by system */
-  size_t lanes = (size_t)kernels->lanes * kernels->size;
-  return (size_t)w / 8 * (8 * 8 + 8) * lanes + (size_t)w * lanes;
+  /* diagonal blocks and the inverses of their diagonals, in lanes */
+  return (size_t)w / 8 * (8 * 8 + 8) * (size_t)kernels->lanes * kernels->size;
 }

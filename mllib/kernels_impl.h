@@ -67,7 +67,7 @@ typedef struct als_kernels {
   /* x[w] = sum over m of weight * line. */
   void (*combine)(const void *panel, int m, int w, const void *weight, void *x);
 
-  /* Solve n systems a x = b by Cholesky, 1 <= n <= lanes; x goes to b, and a gets the factors.
+  /* Solve n systems a x = b by Cholesky, 1 <= n <= lanes; x goes to b, and a is used up.
    *   scratch   als_kernels_scratch() bytes
    *   info      [out] [n] 0, or i > 0 where the leading minor of order i is not positive */
   void (*solve)(int n, void *const *a, void *const *b, int w, void *scratch, int *info);
