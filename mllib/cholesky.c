@@ -149,7 +149,7 @@ static void add_in_parts(const cholesky *q, const als_system *s, const als_row *
 #pragma omp task firstprivate(i, part, first, end) shared(p_of)
     {
       char *part_b = part + w * w * size;
-      als_fetch fetch = {s, row->entry + first, NULL};
+      als_fetch fetch = {.system = s, .at = row->entry + first};
       memset(part, 0, (w * w + w) * size);
       add_ratings(q, s, row->entry + first, end - first, 0, &fetch, part_b + w * size, part, part_b,
                   &p_of[i]);

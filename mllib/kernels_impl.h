@@ -32,6 +32,7 @@ enum { ALS_LANES = 16, ALS_GROUP = 16, ALS_PANEL_ROWS = 64, ALS_DUAL_ROWS = 512 
 typedef struct als_fetch {
   const als_system *system;
   const als_entry *at, *end; /* from the first that was not asked for */
+  int every, wait;           /* an update's: steps from one to the next, and still to go */
 } als_fetch;
 
 /* Fetch what will be gathered after `next`, at most so many of the `ahead` ratings that are in memory there, but

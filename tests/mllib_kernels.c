@@ -149,7 +149,7 @@ static void vectors(const als_kernels *kernels, int width, int w) {
        *eight = reals(kernels, 8 * n), *matrix = reals(kernels, n * n),
        *out = reals(kernels, 8 * n);
   float *floats = rdd_calloc(M * n, sizeof *floats);
-  als_fetch none = {NULL, NULL, NULL};
+  als_fetch none = {0};
   fill(kernels, panel, M, width, w);
   fill(kernels, weight, 1, M, M);
   fill(kernels, y, 1, width, w);
@@ -323,7 +323,7 @@ static uint64_t everything(const als_kernels *kernels, int width, int w) {
       .k = width, .width = width, .factors = factors, .loss = {ALS_IMPLICIT, .alpha = 0.7}};
   void *panel = reals(kernels, M * n), *c = reals(kernels, M), *v = reals(kernels, 8 * n);
   float *floats = rdd_calloc(M * n, sizeof *floats);
-  als_fetch none = {NULL, NULL, NULL};
+  als_fetch none = {0};
   open_systems(&s, kernels, 1, w);
   kernels->gather(&system, entry, M, panel, w, s.b[0], &p);
   kernels->update(panel, M, w, s.a[0], NULL);
