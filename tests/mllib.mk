@@ -6,6 +6,7 @@ check_PROGRAMS += \
   %D%/mllib_als.unit \
   %D%/mllib_als_threads.unit \
   %D%/mllib_balance.unit \
+  %D%/mllib_cholesky.unit \
   %D%/mllib_exchange_threads.unit \
   %D%/mllib_explain_threads.unit \
   %D%/mllib_fold_in_threads.unit \
@@ -33,6 +34,10 @@ check_PROGRAMS += \
 %C%_mllib_balance_unit_SOURCES = %D%/mllib_balance.c $(mllib_fixtures)
 %C%_mllib_balance_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
 %C%_mllib_balance_unit_LDADD = $(MLLIB_TEST_LIBS)
+
+%C%_mllib_cholesky_unit_SOURCES = %D%/mllib_cholesky.c $(mllib_fixtures)
+%C%_mllib_cholesky_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
+%C%_mllib_cholesky_unit_LDADD = $(MLLIB_TEST_LIBS)
 
 %C%_mllib_exchange_threads_unit_SOURCES = %D%/mllib_exchange_threads.c $(mllib_fixtures)
 %C%_mllib_exchange_threads_unit_CPPFLAGS = $(AM_CPPFLAGS) $(BLAS_CFLAGS)
