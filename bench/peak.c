@@ -2,6 +2,8 @@
  * STREAM's triad a = b + s c (24 bytes an element, from memory).
  * One single-threaded multiplication a core, as the ranks and threads of als use them. Prints one JSON
  * line: {"cores": 2, "sgemm": ..., "dgemm": ..., "memcpy": ..., "triad": ...}; rates are sums over cores. */
+#include "jobs/blas.h"
+
 #include <cblas.h>
 #include <omp.h>
 #include <stdio.h>
@@ -78,6 +80,7 @@ static double measure(kernel which, int cores) {
 }
 
 int main(int argc, char **argv) {
+  blas_fit_processor(argv);
   int cores = argc > 1 ? atoi(argv[1]) : 1;
   if (cores < 1) {
     fprintf(stderr, "usage: peak CORES\n");

@@ -79,7 +79,7 @@ CLEANFILES += %D%/report_page.inc
 	  -f '$(srcdir)/%D%/report/embed.awk' '$(srcdir)/%D%/report/page.html' >$@.tmp && mv $@.tmp $@
 %D%/libjobs_a-report_page.$(OBJEXT): %D%/report_page.inc
 
-als_SOURCES = %D%/main.c
+als_SOURCES = %D%/main.c %D%/blas.h
 als_CPPFLAGS = $(AM_CPPFLAGS)
 als_LDADD = $(JOB_LIBS)
 

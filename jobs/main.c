@@ -1,4 +1,5 @@
 /* als: the commands. */
+#include "jobs/blas.h"
 #include "jobs/job.h"
 
 int main(int argc, char **argv) {
@@ -7,5 +8,6 @@ int main(int argc, char **argv) {
       &job_predict,  &job_plan_fit, &job_fold_in, &job_tune,   &job_recommend,
       &job_similar,  &job_explain,  &job_info,    &job_report, NULL,
   };
+  blas_fit_processor(argv);
   return job_main(argc, argv, commands);
 }

@@ -75,6 +75,13 @@ if grep -q "avx512$" version; then
 else
   skip "the same bits with AVX2 as with AVX-512" "this processor has no AVX-512"
 fi
+OPENBLAS_CORETYPE='' OPENBLAS_VERBOSE=2 "$als" --version >/dev/null 2>core
+if grep -q "avx" version && grep -q "^Core: " core; then
+  (unset OPENBLAS_CORETYPE && OPENBLAS_VERBOSE=2 "$als" --version 2>&1) | grep "^Core: " | tail -n 1 >core
+  check "OpenBLAS takes no processor with AVX2 for one of 2004" eval '[ -s core ] && ! grep Prescott core'
+else
+  skip "OpenBLAS takes no processor with AVX2 for one of 2004" "no AVX2, or another BLAS"
+fi
 train 0 whole --rank 3 --max-iter 2
 GANGPLANK_KERNELS=portable train 0 portable --rank 3 --max-iter 2
 check "any processor can do it" eval 'succeeds && [ -s portable.h5 ]'
