@@ -23,7 +23,11 @@ static inline void blas_fit_processor(char **argv) {
   const char *core = __builtin_cpu_supports("avx512vl") ? "SkylakeX"
                      : __builtin_cpu_supports("avx2")   ? "Haswell"
                                                         : NULL;
-  if (core && setenv("OPENBLAS_CORETYPE", core, 1) == 0) execv("/proc/self/exe", argv);
+  char path[4096]; /* not /proc/self/exe, which would be the process's new name */
+  ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+  if (!core || n < 1 || setenv("OPENBLAS_CORETYPE", core, 1) != 0) return;
+  path[n] = '\0';
+  execv(path, argv);
 #else
   (void)argv;
 #endif
