@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { GANG = 0, SLOTS = 1, MOST_SLOTS = 4096, SUPERVISOR = 1000000, ROOM = 400 };
+enum { GANG = 0, SLOTS = 1, MOST_SLOTS = 4096, LANES = 2 * MOST_SLOTS, ROOM = 400 };
 
 /* Something that has begun. */
 typedef struct span {
@@ -25,6 +25,7 @@ typedef struct trace {
   double last; /* time of the event before */
   span phase;
   double began[MOST_SLOTS]; /* of the task in each slot; 0: none */
+  bool named[MOST_SLOTS];   /* the lane of the slot */
 } trace;
 
 /* ---- Entries ---- */
@@ -33,12 +34,15 @@ static double microseconds(const trace *t, double time) {
   return rint(1e6 * (time - t->zero));
 }
 
+/* gangrun is process 1 and rank r is r + 2. To Perfetto a thread's number is the node's, not its process's, and
+ * 0 is nobody's. */
 static job_json *new_entry(const trace *t, const char *phase, const char *name, int thread) {
   job_json *json = job_json_new();
+  int64_t process = t->rank < 0 ? 1 : t->rank + 2;
   job_json_string(json, "ph", phase);
   job_json_string(json, "name", name);
-  job_json_int(json, "pid", t->rank < 0 ? SUPERVISOR : t->rank);
-  job_json_int(json, "tid", thread);
+  job_json_int(json, "pid", process);
+  job_json_int(json, "tid", process * LANES + thread);
   return json;
 }
 
@@ -91,9 +95,12 @@ static void put_counter(trace *t, double time, const char *name, const char *lin
 
 /* ---- What a line says ---- */
 
+/* What ended badly says so in its name, too: Perfetto has no colours for that. */
 static void end_phase(trace *t, double time, bool whole) {
+  char name[ROOM + 16];
   if (!t->phase.began) return;
-  put_span(t, t->phase.name, "gang", GANG, t->phase.began, time, whole ? NULL : "terrible", NULL);
+  snprintf(name, sizeof name, "%s%s", t->phase.name, whole ? "" : " (aborted)");
+  put_span(t, name, "gang", GANG, t->phase.began, time, whole ? NULL : "terrible", NULL);
   t->phase.began = 0;
 }
 
@@ -125,6 +132,11 @@ static void put_task(trace *t, double time, const char *line, const char *event)
   int64_t slot = -1, n = 0;
   double seconds = 0;
   if (!job_json_find_int(line, "slot", &slot) || slot < 0 || slot >= MOST_SLOTS) return;
+  if (!t->named[slot]) {
+    snprintf(name, sizeof name, "tasks %d", (int)slot + 1);
+    put_name(t, "thread_name", name, (int)(SLOTS + slot));
+    t->named[slot] = true;
+  }
   if (!strcmp(event, "task-started")) {
     t->began[slot] = time;
     return;
@@ -132,14 +144,17 @@ static void put_task(trace *t, double time, const char *line, const char *event)
   (void)job_json_find_real(line, "seconds", &seconds);
   (void)job_json_find_string(line, "rdd", rdd, sizeof rdd);
   (void)job_json_find_int(line, "partition", &n);
-  snprintf(name, sizeof name, "%lld of %s", (long long)n, rdd);
+  bool bad = !strcmp(event, "task-crashed") || !strcmp(event, "task-failed");
+  snprintf(name, sizeof name, "%lld of %s%s", (long long)n, rdd,
+           !bad                            ? ""
+           : !strcmp(event, "task-failed") ? " (failed)"
+                                           : " (crashed)");
   job_json *args = job_json_new();
   job_json_string(args, "result", event);
   for (size_t i = 0; i < sizeof number / sizeof *number; i++)
     if (job_json_find_int(line, number[i], &n)) job_json_int(args, number[i], n);
   if (job_json_find_string(line, "message", message, sizeof message))
     job_json_string(args, "message", message);
-  bool bad = !strcmp(event, "task-crashed") || !strcmp(event, "task-failed");
   double from = t->began[slot] ? t->began[slot] : time - seconds;
   put_span(t, name, "task", (int)(SLOTS + slot), from, time, bad ? "terrible" : NULL, args);
   t->began[slot] = 0;
@@ -163,6 +178,7 @@ static void put_line(trace *t, double time, const char *line) {
   (void)job_json_find_string(line, "event", event, sizeof event);
   if (!strcmp(event, "job-started")) begin_rank(t, line);
   if (!strcmp(event, "phase")) begin_phase(t, time, line);
+  if (!strcmp(event, "gang-rerun")) end_phase(t, time, false);
   if (!strcmp(event, "spent") || !strcmp(event, "job-ended")) end_phase(t, time, true);
   if (!strncmp(event, "task-", 5)) put_task(t, time, line, event);
   if (!strcmp(event, "iteration")) put_counter(t, time, "objective", line, "objective");
@@ -194,6 +210,7 @@ static void put_launch(trace *t, double time, const char *line) {
 static void put_file(trace *t, const job_log_file *file) {
   t->rank = file->rank;
   t->last = 0;
+  memset(t->named, 0, sizeof t->named);
   if (t->rank < 0) put_name(t, "process_name", "gangrun", GANG);
   for (int64_t i = 0; i < file->lines; i++) {
     double time;

@@ -15,6 +15,9 @@ build=$(cd "${top_builddir:-.}" && pwd) || exit 99
 top_srcdir=$(cd "${top_srcdir:-.}" && pwd) || exit 99 # the tests work in another folder
 als=$build/als
 mpiexec=${MPIEXEC:-mpirun}
+# MPICH's launcher, Hydra: it ends all ranks at once where one dies, does not say which, and after a signal that it
+# passed on it may end with 0.
+hydra() { "$mpiexec" --version 2>&1 | grep -qi hydra; }
 time_limit=60 # s for a run; one that takes longer hangs, which is a failure
 GANGPLANK_CHECK_LEAKS=1
 export GANGPLANK_CHECK_LEAKS

@@ -31,11 +31,16 @@ for event in launch launch-ended job-started settings lineage phase stage-starte
   task-finished block-stored block-found memory fault resumed iteration spent result job-ended; do
   missing=
   grep -hq "\"event\": \"$event\"" w/events/*.jsonl || missing=1
-  check "the log has $event" [ -z "$missing" ]
+  if [ "$event" = resumed ] && hydra; then
+    skip "the log has $event" "Hydra may end the ranks before the checkpoint is written"
+  else
+    check "the log has $event" [ -z "$missing" ]
+  fi
   told=$(sed -n "s/^| \`$event\` .*/yes/p" "$top_srcdir/docs/events.md" | head -n 1)
   check "docs/events.md has $event" [ "$told" = yes ]
 done
-check "gangrun tells why" grep -q '"verdict": "again", "cause": "rank 1 on .* died of signal 9' w/events/gangrun.jsonl
+hydra && why='the launcher ended with status 9' || why='rank 1 on .* died of signal 9'
+check "gangrun tells why" grep -q '"verdict": "again", "cause": "'"$why" w/events/gangrun.jsonl
 run 0 report w -o w.html --trace w.json --json
 check "als report makes a page" eval 'succeeds && json_is attempts 2 && json_is broken_lines 0 && json_is cut_lines 0'
 check "it counts the events" json_is events "$(cat w/events/*.jsonl | wc -l)"
@@ -46,6 +51,9 @@ check "and nothing from elsewhere" eval '! grep -Eq "(src|href)=.?(http|//)|@imp
 check "the trace is JSON" is_json w.json
 check "with every task that began" [ "$(grep -c '"cat": "task"' w.json)" -eq "$(cat w/events/*.jsonl | grep -c task-started)" ]
 check "the crash among them" grep -q '"cat": "task".*"cname": "terrible".*"result": "task-crashed"' w.json
+check "which its name says" grep -q '"name": "[0-9]* of [^"]* (crashed)"' w.json
+threads() { grep '"ph": "X"' w.json | sed 's/.*"pid": \([0-9]*\), "tid": \([0-9]*\).*/'"$1"'/' | sort -u | wc -l; }
+check "no two processes share the number of a thread" [ "$(threads '\2')" -eq "$(threads '\1 \2')" ]
 check "and both attempts" [ "$(grep -c '"cat": "launch"' w.json)" -eq 2 ]
 check "a span never ends before it begins" eval '! grep -q "\"dur\": -" w.json'
 check "seconds of an iteration are no more than the iteration" eval 'cat w/events/*.jsonl |

@@ -45,9 +45,7 @@ start() {
 writing() { [ -n "$(find . -name ".$1.tmp.*" -size +"$2")" ]; }
 ended() { [ "$(state "$job")" = Z ] || [ ! -e "/proc/$job" ]; }
 
-# Hydra, MPICH's mpirun, may end with 0 after a signal that it passed on: its status tells nothing.
-"$mpiexec" --version 2>&1 | grep -qi hydra && hydra=true || hydra=false
-failed() { [ "$status" -ne 0 ] || { [ "$processes" -gt 0 ] && $hydra; }; }
+failed() { [ "$status" -ne 0 ] || { [ "$processes" -gt 0 ] && hydra; }; }
 
 # stopped SIGNAL OUTPUT: stop $job, which is writing OUTPUT or about to; nothing of it is left.
 stopped() {

@@ -27,6 +27,9 @@ skip_all() {
   exit 0
 }
 
+# The scripts' mpirun, and PMIx where srun starts the ranks, are Open MPI's.
+"$als" --version | grep -q '^Open MPI' || skip_all "als is built with another MPI than Open MPI"
+
 cluster up >"$stdout" 2>"$stderr"
 case $? in
   0) ;;
