@@ -46,8 +46,14 @@ recovered_as() {
     error-reading) tells "$1" 'gangrun: attempt 1 of 4: als failed with status 70 in reading: ' ;;
     error-*) [ "$reruns" -eq 1 ] && [ "$(launches "$1")" -eq 1 ] ;;
     hang-*) tells "$1" "gangrun: attempt 1 of 4: no progress for $hang_limit s in " ;;
-    kill=KILL-*) tells "$1" "gangrun: attempt 1 of 4: rank $4 on .* died of signal 9 \\(killed\\) in " ;;
-    kill=SEGV-*) tells "$1" "gangrun: attempt 1 of 4: rank $4 on .* died of signal 11 \\(segmentation fault\\) in " ;;
+    kill=*)
+      case $2 in
+        *KILL) death="rank $4 on .* died of signal 9 \\(killed\\)" ;;
+        *) death="rank $4 on .* died of signal 11 \\(segmentation fault\\)" ;;
+      esac
+      hydra && death='the launcher ended with status [0-9]*'
+      tells "$1" "gangrun: attempt 1 of 4: $death in "
+      ;;
   esac || echo "it went another way: $(launches "$1") launches, $reruns reruns in place"
 }
 
