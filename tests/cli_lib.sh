@@ -18,6 +18,13 @@ mpiexec=${MPIEXEC:-mpirun}
 # MPICH's launcher, Hydra: it ends all ranks at once where one dies, does not say which, and after a signal that it
 # passed on it may end with 0.
 hydra() { "$mpiexec" --version 2>&1 | grep -qi hydra; }
+
+# children PID: the processes that it started.
+children() {
+  cat /proc/[0-9]*/stat 2>/dev/null | awk -v parent="$1" '
+    { pid = $1; sub(/^.*\) /, ""); if ($2 == parent) print pid }'
+}
+
 time_limit=60 # s for a run; one that takes longer hangs, which is a failure
 GANGPLANK_CHECK_LEAKS=1
 export GANGPLANK_CHECK_LEAKS

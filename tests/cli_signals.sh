@@ -4,11 +4,6 @@
 # shellcheck source=tests/cli_lib.sh
 . "${top_srcdir:-.}/tests/cli_lib.sh"
 
-# children PID: the processes that it started.
-children() {
-  cat /proc/[0-9]*/stat 2>/dev/null | awk -v parent="$1" '
-    { pid = $1; sub(/^.*\) /, ""); if ($2 == parent) print pid }'
-}
 state() { sed 's/^.*) \(.\).*/\1/' "/proc/$1/stat" 2>/dev/null; }
 
 # gone PID...: none of them runs any more. A pid that has become another program's is no matter.
