@@ -112,8 +112,9 @@ until grep -qs '"event": "fault"' w/events/attempt-1.rank-1.jsonl || [ $((turns 
 told() { sed -n "1s/.*\"$1\": \"\([^\"]*\)\".*/\1/p" w/events/attempt-1.rank-0.jsonl; }
 segments=$(told mpi_segments) session=$(told mpi_session)
 find "${segments%/*}" -maxdepth 1 -name "${segments##*/}*" >"$top/segments_before"
-launcher=${session##*.}
-kill -KILL "${launcher:-$(children "$job")}"
+struck=${session##*.}
+[ -n "$struck" ] || struck=$(children "$(children "$(children "$job")")") # MPICH: of gangrun, of timeout, of supervise
+kill -KILL "$struck"
 wait $job
 status=0 # `check` asks the model and the log
 check "mpirun is killed: same factors" eval 'same_factors model.h5 undisturbed.h5 && launches 2 && says "the launcher died of signal 9 .killed. in iteration 3"'
