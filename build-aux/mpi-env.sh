@@ -18,6 +18,10 @@ OMPI_MCA_hwloc_base_binding_policy=none
 PRTE_MCA_hwloc_default_binding_policy=none
 export OMPI_MCA_hwloc_base_binding_policy PRTE_MCA_hwloc_default_binding_policy
 
+# Within one machine ranks talk through shared memory (ob1); to look for other networks takes UCX 0.2 s at each start.
+OMPI_MCA_pml=${OMPI_MCA_pml:-ob1}
+export OMPI_MCA_pml
+
 # Containers often forbid process_vm_readv(), which Open MPI then complains about at each message.
 if [ -e /.dockerenv ] || [ -e /run/.containerenv ]; then
   OMPI_MCA_btl_vader_single_copy_mechanism=none
