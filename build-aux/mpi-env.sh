@@ -1,5 +1,7 @@
 # shellcheck shell=sh
 # Open MPI's switches for running on one machine: sourced by ./check, ./demo and make check (sh).
+# Not for a shell that submits jobs to several nodes: SLURM hands its environment on, and these would do without the
+# fast network and without binding.
 # Environment and not options, so that Open MPI 4 and 5 and other launchers all take it.
 
 # As root (containers) mpirun refuses to start without these two.

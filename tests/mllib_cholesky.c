@@ -27,7 +27,7 @@ static int64_t length_of(int i, int k) {
 static void open_batch(batch *b, int k, als_precision precision) {
   fx_random random;
   int64_t at = 0;
-  fx_seed(&random, (uint64_t)k);
+  fx_seed(&random, k);
   b->factors = rdd_alloc(COLUMNS * (size_t)k, sizeof *b->factors);
   b->entry = rdd_alloc(ALS_BATCH_ROWS * LONGEST, sizeof *b->entry);
   for (int i = 0; i < COLUMNS * k; i++) b->factors[i] = fx_float(&random) - 0.5f;
