@@ -58,6 +58,17 @@ CLEANFILES += bench/kernels
 .PHONY: bench-kernels
 bench-kernels: bench/kernels
 	@bench/kernels
+
+# The same in whole rows.
+EXTRA_PROGRAMS += bench/rows
+bench_rows_SOURCES = %D%/rows.c
+bench_rows_LDADD = $(MLLIB_LIBS)
+CLEANFILES += bench/rows
+
+.PHONY: bench-rows
+bench-rows: bench/rows
+	@bench/rows
+
 # Other people's ALS, from PyPI, beside ours.
 EXTRA_DIST += %D%/peers.sh %D%/peers/fit.py %D%/peers/prepare.py %D%/peers/problems.py %D%/peers/report.py \
   %D%/peers/score.py %D%/peers/versions.txt

@@ -96,6 +96,7 @@ have() {
   echo "peers: $1 ..." >&2
   case $1 in
     implicit | irspack) pip_install --only-binary=:all: "$1" ;;
+    cmfrec) pip_install "$1" threadpoolctl ;; # which it imports, and does not ask for
     *) pip_install "$1" ;;
   esac && "$python" -c "import $1" 2>>"$work/pip.log" && return
   echo "peers: without $1: $(tail -n 1 "$work/pip.log")" >&2
