@@ -41,6 +41,7 @@ typedef struct folding {
   const char *path;
   int side;
   job_provenance how;
+  char digest[JOB_DIGEST_TEXT];
   als_params params; /* what rows are solved with */
   als_model *model;
   job_input *input[2];
@@ -91,7 +92,7 @@ static rdd_status fold(gang *g, rdd_parts *const *parts, void *arg, rdd_err *err
   if (st) goto done;
   f->rows = rows.ids->n;
   st = als_model_merge(f->model, comm, f->side, &rows, &f->updated, err);
-  if (!st) st = job_model_write(comm, f->path, f->model, &f->how, err);
+  if (!st) st = job_model_write(comm, f->path, f->model, &f->how, f->digest, err);
 done:
   als_factors_reset(&rows);
   return st;
@@ -149,9 +150,11 @@ static void report(const folding *f, double started) {
   job_json_int(json, "items", f->model->side[ALS_ITEMS].ids->n);
   job_json_real(json, "seconds", rdd_seconds() - started);
   job_json_string(json, "model", f->path);
-  job_say("folded in %s %s%s (%s new) from %s ratings to %s in %s", job_count_text(f->rows), what,
-          s, job_count_text(f->rows - f->updated), job_count_text(f->counts.ratings), f->path,
-          job_seconds_text(rdd_seconds() - started));
+  job_json_string(json, "digest", f->digest);
+  job_say("folded in %s %s%s (%s new) from %s ratings to %s in %s; digest %s",
+          job_count_text(f->rows), what, s, job_count_text(f->rows - f->updated),
+          job_count_text(f->counts.ratings), f->path, job_seconds_text(rdd_seconds() - started),
+          f->digest);
   if (unknown)
     job_warn("%s ratings have an %s that the model lacks; left out", job_count_text(unknown),
              side_name[!f->side]);

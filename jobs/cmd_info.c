@@ -234,6 +234,7 @@ static rdd_status show_model(const job *j, hid_t file, const char *path, rdd_err
   show_history(j, file, "of it: regularised", "loss_reg");
   show_int(j, file, "iterations", "iterations");
   show_int(j, file, "best iteration", "best_iteration");
+  show_string(j, file, "digest", "digest");
   show_params(j, file);
   show_real(j, file, "seconds", "seconds");
   show_int(j, file, "ranks (processes)", "ranks");

@@ -224,7 +224,7 @@ static rdd_status write_model(training *t, rdd_comm *comm, rdd_err *err) {
   t->how.best = job_train_best(t);
   t->how.history = t->history;
   t->how.seconds = rdd_seconds() - t->started;
-  st = job_model_write(comm, t->path, t->model, &t->how, err);
+  st = job_model_write(comm, t->path, t->model, &t->how, t->digest, err);
   if (!st && comm->rank == 0 && job_fault_corrupt(run, "model", 0)) job_output_damage(t->path, -1);
   return st;
 }

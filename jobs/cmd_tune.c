@@ -83,9 +83,10 @@ typedef struct tuning {
   int *owner;          /* [folds][points] the rank that fits; -1: all together */
   bool points;         /* a rank for each fit */
   int64_t ratings, users, items;
-  int64_t fits, fitted; /* of this rank */
-  verdict *verdict;     /* [points] */
-  int64_t best;         /* point, or -1 */
+  int64_t fits, fitted;         /* of this rank */
+  verdict *verdict;             /* [points] */
+  int64_t best;                 /* point, or -1 */
+  char digest[JOB_DIGEST_TEXT]; /* of its model */
 } tuning;
 
 static outcome *outcome_of(const tuning *t, int fold, int64_t point) {
@@ -281,7 +282,7 @@ static rdd_status refit(tuning *t, rdd_comm *comm, rdd_parts *parts, rdd_err *er
                               .command_line = t->j->command_line,
                               .settings = settings,
                               .seconds = rdd_seconds() - started};
-  st = job_model_write(comm, t->path, model, &how, err);
+  st = job_model_write(comm, t->path, model, &how, t->digest, err);
 done:
   job_fold_drop_model(model);
   rdd_free(history);
@@ -469,7 +470,10 @@ static rdd_status report(const tuning *t, rdd_err *err) {
     if (best) job_json_object(json, "best", best);
     job_json_free(best);
   }
-  if (t->path && t->best >= 0) job_json_string(json, "model", t->path);
+  if (t->path && t->best >= 0) {
+    job_json_string(json, "model", t->path);
+    job_json_string(json, "digest", t->digest);
+  }
   job_json_string(json, "execution", t->points ? "points" : "gang");
   job_json_int(json, "bad_records", t->counters.value[JOB_COUNT_BAD]);
   job_json_real(json, "seconds", rdd_seconds() - t->started);
@@ -481,8 +485,11 @@ static rdd_status report(const tuning *t, rdd_err *err) {
   if (t->best < 0)
     return rdd_set(err, RDD_EDATA, "all %lld points failed; the first: %s",
                    (long long)t->grid.points, t->verdict[0].failed->message);
-  job_say("tuned in %s%s%s", job_seconds_text(rdd_seconds() - t->started),
-          t->path ? "; the best, fitted to all ratings: " : "", t->path ? t->path : "");
+  if (t->path)
+    job_say("tuned in %s; the best, fitted to all ratings: %s; digest %s",
+            job_seconds_text(rdd_seconds() - t->started), t->path, t->digest);
+  else
+    job_say("tuned in %s", job_seconds_text(rdd_seconds() - t->started));
   return RDD_OK;
 }
 

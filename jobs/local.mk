@@ -39,6 +39,7 @@ noinst_LIBRARIES += %D%/libjobs.a
   %D%/lines.c \
   %D%/lists.c %D%/lists.h \
   %D%/memory_use.c %D%/memory_use.h \
+  %D%/model_digest.c \
   %D%/model_file.c %D%/model_file.h \
   %D%/model_origin.c %D%/model_origin.h \
   %D%/model_read.c \

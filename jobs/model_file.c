@@ -86,6 +86,7 @@ static rdd_status write_root(hid_t file, const job_model_image *m, const job_pro
   };
   rdd_status st = write_attributes(file, list, sizeof(list) / sizeof(list[0]), err);
   if (!st && how->settings) st = job_h5_set_string(file, "settings", how->settings, err);
+  if (!st && how->digest) st = job_h5_set_string(file, "digest", how->digest, err);
   return st ? st : job_params_save(file, &how->params, &how->start, err);
 }
 
@@ -283,9 +284,13 @@ done:
 }
 
 rdd_status job_model_write(rdd_comm *comm, const char *path, const als_model *model,
-                           const job_provenance *how, rdd_err *err) {
+                           const job_provenance *how, char digest_out[JOB_DIGEST_TEXT],
+                           rdd_err *err) {
   const job_model_image image = job_model_image_of(model);
-  rdd_status st = RDD_OK;
-  if (comm->rank == 0) st = job_model_save(path, &image, how, NULL, err);
+  job_provenance of = *how;
+  rdd_status st = job_model_digest(comm, model, digest_out, err);
+  if (st) return st;
+  of.digest = digest_out;
+  if (comm->rank == 0) st = job_model_save(path, &image, &of, NULL, err);
   return rdd_agree(comm, st, err);
 }

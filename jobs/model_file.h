@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { JOB_DIGEST_TEXT = 18 };
+
 /* How a model came to be. */
 typedef struct job_provenance {
   als_params params;
@@ -23,6 +25,7 @@ typedef struct job_provenance {
   const char *inputs;           /* paths as given, separated by blanks */
   const char *command_line;
   const char *settings; /* those that repeat the run, see settings.h; NULL: none are known */
+  const char *digest;   /* of the model, see job_model_digest(); NULL: none is written */
   double seconds;
 } job_provenance;
 
@@ -68,9 +71,18 @@ RDD_MUST_CHECK rdd_status job_model_save(const char *path, const job_model_image
                                          const job_provenance *how, const job_mark *mark,
                                          rdd_err *err);
 
-/* The same for a finished model: rank 0 writes, all ranks return the same status. Collective. */
+/* What tells two models apart: "1a2b3c4d-5e6f7a8b", of users and of items the CRC-32 of all ids, then factors,
+ * then biases, as docs/formats.md says. Models of the same bits have the same, and it does not depend on the number
+ * of ranks. Fails with RDD_ENOMEM.                                        Collective. */
+RDD_MUST_CHECK rdd_status job_model_digest(rdd_comm *comm, const als_model *model,
+                                           char text[JOB_DIGEST_TEXT], rdd_err *err);
+
+/* A finished model: rank 0 writes, all ranks return the same status.      Collective.
+ *   how         [in]   its digest is made here
+ *   digest_out  [out]  the digest, of every rank; undefined on failure */
 RDD_MUST_CHECK rdd_status job_model_write(rdd_comm *comm, const char *path, const als_model *model,
-                                          const job_provenance *how, rdd_err *err);
+                                          const job_provenance *how,
+                                          char digest_out[JOB_DIGEST_TEXT], rdd_err *err);
 
 /* Read a model, or a checkpoint as the model that it is; every rank reads its share of the rows into
  * the node's tables.                                                      Collective.

@@ -1,6 +1,5 @@
 #include "jobs/save.h"
 
-
 #include <sched.h>
 
 static const char *const ratings_columns[] = {"id of the user", "id of the item", "rating",

@@ -56,6 +56,7 @@ typedef struct training {
   als_iteration *history;
   int resumed, iterations; /* made before this try, and in all */
   job_provenance how;
+  char digest[JOB_DIGEST_TEXT];
   job_checkpoints *checkpoints;
 } training;
 

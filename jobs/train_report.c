@@ -101,9 +101,10 @@ rdd_status job_train_report(training *t, const rdd_comm *comm, rdd_err *err) {
   job_json_int(json, "threads", t->j->threads);
   job_json_int(json, "resumed_from", t->resumed);
   job_json_string(json, "model", t->path);
+  job_json_string(json, "digest", t->digest);
   for (int i = 0; i < n; i++) iterating += t->history[i].seconds;
   if (best != n) job_say("iteration %d is the best, and the one that the model is of", best);
-  job_say("model: %s, %d iteration%s in %s, %s in all", t->path, n, n == 1 ? "" : "s",
-          job_seconds_text(iterating), job_seconds_text(total));
+  job_say("model: %s, %d iteration%s in %s, %s in all; digest %s", t->path, n, n == 1 ? "" : "s",
+          job_seconds_text(iterating), job_seconds_text(total), t->digest);
   return RDD_OK;
 }

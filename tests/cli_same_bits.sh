@@ -15,13 +15,13 @@ head -n 4 ratings.csv >three.csv
 
 # ---- Models ----
 
-# train_as MODEL RANKS ARG...: to MODEL.h5, whose line goes to MODEL.sum.
+# train_as MODEL RANKS ARG...: to MODEL.h5, whose sum and digest go to MODEL.sum.
 train_as() {
   model=$1 n=$2
   shift 2
   rm -f "$model.h5"
   run "$n" train "$@" -o "$model.h5" --rank 7 --max-iter 3 --quiet
-  succeeds && "$sum" "$model.h5" >"$model.sum"
+  succeeds && "$sum" "$model.h5" >"$model.sum" && run 0 info "$model.h5" --json && json_value digest >>"$model.sum"
 }
 # same_model TEXT MODEL RANKS ARG...: it has the bits of MODEL.
 same_model() {

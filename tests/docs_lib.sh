@@ -16,7 +16,8 @@ normal() {
     -e 's/[0-9][0-9.]* s\([ ,;)]\|$\)/N s\1/g' \
     -e 's/host [^ ),]*/host HOST/g' -e 's/ on [^ ]* died/ on HOST died/g' \
     -e 's/^[0-9.]* times as fast/N times as fast/' \
-    -e 's/[0-9.]* [KM]iB/N KiB/g' -e 's/factors: [0-9a-f]*/factors: BITS/' -e 's/status [0-9]*/status N/' "$@"
+    -e 's/[0-9.]* [KM]iB/N KiB/g' -e 's/factors: [0-9a-f]*/factors: BITS/' \
+    -e 's/digest [0-9a-f]*-[0-9a-f]*/digest BITS/' -e 's/status [0-9]*/status N/' "$@"
 }
 
 # cases PAGE: files case-N.sh and case-N.want for its commands; prints how many there are.

@@ -55,9 +55,16 @@ for file in numbers words-imported numbers-model words-model numbers-pairs words
   cp "$stdout" $file.json
 done
 
-# The program in the documentation.
-sed -n '/^```python/,/^```/{/^```/!p}' "$source/docs/formats.md" >model.py
-check "docs/formats.md has a program" [ -s model.py ]
+# The programs in the documentation.
+"${AWK:-awk}" '/^```/ { n += /^```python/; inside = /^```python/; next }
+  inside { print >(n == 1 ? "digest.py" : "model.py") }' "$source/docs/formats.md"
+check "docs/formats.md has two programs" eval '[ -s digest.py ] && [ -s model.py ]'
+for model in numbers words; do
+  run 0 info $model-model.h5 --json
+  json_value digest | tr -d '"' >want
+  check "the digest of a model, ids are $model" \
+    eval '"$env/venv/bin/python" digest.py $model-model.h5 >got && [ -s got ] && same got want'
+done
 
 ran="h5py.py" status=
 timeout --kill-after=5 120 "$env/venv/bin/python" "$source/tests/h5py.py" >"$stdout" 2>"$stderr"

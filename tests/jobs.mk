@@ -9,7 +9,7 @@ tests_jobs_number_unit_LDADD = $(JOB_TEST_LIBS)
 
 check_PROGRAMS += tests/jobs_files.unit
 tests_jobs_files_unit_SOURCES = %D%/jobs_files.c
-tests_jobs_files_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS)
+tests_jobs_files_unit_CPPFLAGS = $(AM_CPPFLAGS) $(HDF5_CFLAGS) $(ZLIB_CFLAGS)
 tests_jobs_files_unit_LDADD = $(JOB_TEST_LIBS)
 
 check_PROGRAMS += tests/jobs_chunks.unit

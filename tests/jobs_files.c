@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { PATH = 512 };
 
@@ -496,6 +497,34 @@ static bool same_table(const rdd_table *a, const rdd_table *b) {
          !memcmp(rdd_table_data(a), rdd_table_data(b), rdd_table_size(a));
 }
 
+static char digest[JOB_DIGEST_TEXT]; /* of the model that was written last */
+
+/* As docs/formats.md says it. */
+static uint32_t sum_side(const als_factors *f) {
+  uLong crc = 0;
+  int64_t length;
+  for (int64_t i = 0; i < f->ids->n; i++) {
+    if (f->ids->type == RDD_INT64) {
+      int64_t id = als_ids_int64(f->ids, i);
+      crc = crc32(crc, (const Bytef *)&id, sizeof id);
+    } else {
+      const char *id = als_ids_utf8(f->ids, i, &length);
+      crc = crc32(crc, (const Bytef *)id, (uInt)length);
+      crc = crc32(crc, (const Bytef *)"", 1);
+    }
+  }
+  crc = crc32(crc, rdd_table_data(f->factors), (uInt)rdd_table_size(f->factors));
+  if (f->bias) crc = crc32(crc, rdd_table_data(f->bias), (uInt)rdd_table_size(f->bias));
+  return (uint32_t)crc;
+}
+
+static bool is_digest_of(const als_model *m) {
+  char text[JOB_DIGEST_TEXT];
+  snprintf(text, sizeof text, "%08x-%08x", sum_side(&m->side[ALS_USERS]),
+           sum_side(&m->side[ALS_ITEMS]));
+  return !strcmp(text, digest);
+}
+
 static const als_iteration history[2] = {
     {.iteration = 1, .rmse_train = 0.9, .rmse_test = NAN, .objective = 100, .seconds = 0.25},
     {.iteration = 2, .rmse_train = 0.8, .rmse_test = NAN, .objective = 90, .seconds = 0.5}};
@@ -526,9 +555,10 @@ static void test_model_round_trip(void) {
   for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
     als_model *m = make_model(comm, &cases[i]), *back = NULL;
     if (!m) break;
-    TK_OK(job_model_write(comm, in_tmp(path, "model.h5"), m, &how, &err), &err);
+    TK_OK(job_model_write(comm, in_tmp(path, "model.h5"), m, &how, digest, &err), &err);
+    TK_CHECK(is_digest_of(m));
     if (TK_OK(job_model_read(comm, path, &back, &err), &err)) {
-      TK_CHECK(back->k == m->k && back->mean == m->mean);
+      TK_CHECK(back->k == m->k && back->mean == m->mean && is_digest_of(back));
       TK_CHECK(back->rating_min == m->rating_min && back->rating_max == m->rating_max);
       for (int side = 0; side < 2; side++) {
         const als_factors *a = &m->side[side], *b = &back->side[side];
@@ -556,7 +586,7 @@ static void test_model_attributes(void) {
   double x = 0, rmse[2] = {0};
   if (!TK_OK(rdd_comm_single(&comm, &err), &err)) return;
   als_model *m = make_model(comm, &c);
-  if (m) TK_OK(job_model_write(comm, in_tmp(path, "attributes.h5"), m, &how, &err), &err);
+  if (m) TK_OK(job_model_write(comm, in_tmp(path, "attributes.h5"), m, &how, digest, &err), &err);
   if (TK_OK(job_h5_open(&file, path, NULL, &err), &err)) {
     TK_CHECK(job_h5_get_int(file, "rank", &n) && n == 7);
     TK_CHECK(job_h5_get_int(file, "seed", &n) && n == -3);
@@ -564,6 +594,7 @@ static void test_model_attributes(void) {
     TK_CHECK(job_h5_get_real(file, "reg_user", &x) && x == 0.1);
     TK_CHECK(job_h5_get_string(file, "command_line", text, sizeof(text)) &&
              !strcmp(text, how.command_line));
+    TK_CHECK(job_h5_get_string(file, "digest", text, sizeof(text)) && !strcmp(text, digest));
     TK_CHECK(!job_h5_get_string(file, "rank", text, sizeof(text)));
     TK_CHECK(!job_h5_get_int(file, "reg_user", &n));
     hid_t train = H5Dopen2(file, "/history/rmse_train", H5P_DEFAULT);
@@ -609,7 +640,7 @@ static void test_model_parameters(void) {
     job_provenance of = how;
     als_params back = {0};
     of.params = list[i];
-    TK_OK(job_model_write(comm, in_tmp(path, "parameters.h5"), m, &of, &err), &err);
+    TK_OK(job_model_write(comm, in_tmp(path, "parameters.h5"), m, &of, digest, &err), &err);
     if (!TK_OK(job_params_of_model(comm, path, &back, &err), &err)) continue;
     const als_params *p = &list[i];
     TK_CHECK(back.rank == p->rank && back.max_iter == p->max_iter);
@@ -686,25 +717,25 @@ static void test_bad_models(void) {
   TK_CHECK(says(&err, "holds ratings, expected a model"));
 
   in_tmp(path, "bad.h5");
-  TK_OK(job_model_write(comm, path, m, &how, &err), &err);
+  TK_OK(job_model_write(comm, path, m, &how, digest, &err), &err);
   const int64_t repeated = -250 * 1000003;
   poke(path, "/users/id", H5T_NATIVE_INT64, 1, &repeated);
   TK_CHECK(read_bad(comm, path, &err) == RDD_EDATA && says(&err, "/users/id[1]"));
 
-  TK_OK(job_model_write(comm, path, m, &how, &err), &err);
+  TK_OK(job_model_write(comm, path, m, &how, digest, &err), &err);
   const float not_finite[6] = {0, 1, NAN};
   poke(path, "/items/factors", H5T_NATIVE_FLOAT, 299, not_finite);
   TK_CHECK(read_bad(comm, path, &err) == RDD_EDATA && says(&err, "/items/factors: row 299"));
 
-  TK_OK(job_model_write(comm, path, m, &how, &err), &err);
+  TK_OK(job_model_write(comm, path, m, &how, digest, &err), &err);
   poke(path, "/items/id", H5T_NATIVE_INT64, 300, &repeated); /* one id too many */
   TK_CHECK(read_bad(comm, path, &err) == RDD_EDATA && says(&err, "300 x 6, expected 301 x 6"));
 
-  TK_OK(job_model_write(comm, path, m, &how, &err), &err);
+  TK_OK(job_model_write(comm, path, m, &how, digest, &err), &err);
   flip_byte(path, "/users/factors");
   TK_CHECK(read_bad(comm, path, &err) == RDD_EIO && says(&err, "/users/factors cannot be read"));
 
-  TK_OK(job_model_write(comm, path, m, &how, &err), &err);
+  TK_OK(job_model_write(comm, path, m, &how, digest, &err), &err);
   struct stat s;
   TK_CHECK(stat(path, &s) == 0 && truncate(path, s.st_size / 2) == 0);
   TK_CHECK(read_bad(comm, path, &err) == RDD_EDATA && says(&err, "cut short"));
@@ -734,7 +765,7 @@ static int write_with_limit(void *arg) {
   job_output_handle_signals(); /* ignores SIGXFSZ */
   if (setrlimit(RLIMIT_FSIZE, &limit) != 0) return 102;
   rdd_status st = f->rows ? write_rows(f->path, f->rows, 5000, 2, &err)
-                          : job_model_write(f->comm, f->path, f->model, &how, &err);
+                          : job_model_write(f->comm, f->path, f->model, &how, digest, &err);
   if (st && (!strstr(err.message, f->path) || !strstr(err.message, "too large"))) {
     printf("# limit %ld: %s\n", (long)f->limit, err.message);
     fflush(stdout);

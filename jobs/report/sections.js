@@ -75,7 +75,7 @@ function runSection(run) {
     ['cores of a host', start.cores], ['memory of a host', start.memory && bytes(start.memory)],
     ['kernels', start.kernels], ['MPI', settings.mpi], ['ratings', shape(result.ratings)],
     ['users', shape(result.users)], ['items', shape(result.items)], ['iterations', result.iterations],
-    ['best iteration', result.best_iteration], ['exit status', last.exit >= 0 ? last.exit : undefined],
+    ['best iteration', result.best_iteration], ['digest', result.digest], ['exit status', last.exit >= 0 ? last.exit : undefined],
     ['work directory', run.data.directory]
   ]);
   if (run.launches.length > 1 || last.supervised) html(parent, 'h3', {}, 'Attempts');
