@@ -40,10 +40,18 @@ function latest(run, key) {
 
 /* ---- What was run ---- */
 
+/* The command and its first input, wherever that was said: on the line, or by --config. */
+function titleOf(run, command) {
+  const settings = latest(run, 'settings');
+  if (!settings) return words(command).split(' ').slice(0, 3).join(' ') || 'A run without a log';
+  const inputs = settings.options.arguments || [];
+  return ['als', settings.command, ...inputs.slice(0, 1), ...(inputs.length > 1 ? ['...'] : [])].join(' ');
+}
+
 function headerOf(run) {
   const last = run.last,
         command = last.start.command || (last.supervised ? last.supervised.command.join(' ') : '');
-  const title = words(command).split(' ').slice(0, 3).join(' ') || 'A run without a log';
+  const title = titleOf(run, command);
   section('title').textContent = title;
   document.title = title + ' \u2013 gangplank';
   const [text, cls] = VERDICTS[last.verdict] || [last.verdict, 'warn'], p = section('verdict');
