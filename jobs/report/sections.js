@@ -44,7 +44,7 @@ function latest(run, key) {
 function titleOf(run, command) {
   const settings = latest(run, 'settings');
   if (!settings) return words(command).split(' ').slice(0, 3).join(' ') || 'A run without a log';
-  const inputs = settings.options.arguments || [];
+  const inputs = (settings.options || {}).arguments || [];
   return ['als', settings.command, ...inputs.slice(0, 1), ...(inputs.length > 1 ? ['...'] : [])].join(' ');
 }
 
