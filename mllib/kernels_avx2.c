@@ -22,7 +22,9 @@
 #define TILE     1
 #define FN(name) als_avx2_double_##name
 #define ROOTS(v) ((VEC)_mm256_sqrt_pd((__m256d)(v)))
-#define REALS(p) ((VEC)_mm256_cvtps_pd(_mm_loadu_ps(p)))
+#define WIDEN(v) ((VEC)_mm256_cvtps_pd((__m128)(v)))
+#define PART(p, n)                                                                                 \
+  ((FLOATS)_mm_maskload_ps(p, _mm_cmpgt_epi32(_mm_set1_epi32(n), _mm_setr_epi32(0, 1, 2, 3))))
 #include "mllib/kernels.inc"
 
 #define T        float
@@ -30,7 +32,10 @@
 #define TILE     1
 #define FN(name) als_avx2_single_##name
 #define ROOTS(v) ((VEC)_mm256_sqrt_ps((__m256)(v)))
-#define REALS(p) ((VEC)_mm256_loadu_ps(p))
+#define WIDEN(v) ((VEC)(v))
+#define PART(p, n)                                                                                 \
+  ((FLOATS)_mm256_maskload_ps(                                                                     \
+      p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))))
 #include "mllib/kernels.inc"
 
 #ifdef __clang__

@@ -18,20 +18,22 @@
 
 #define KIND "avx512"
 
-#define T        double
-#define LANES    8
-#define TILE     3
-#define FN(name) als_avx512_double_##name
-#define ROOTS(v) ((VEC)_mm512_sqrt_pd((__m512d)(v)))
-#define REALS(p) ((VEC)_mm512_cvtps_pd(_mm256_loadu_ps(p)))
+#define T          double
+#define LANES      8
+#define TILE       3
+#define FN(name)   als_avx512_double_##name
+#define ROOTS(v)   ((VEC)_mm512_sqrt_pd((__m512d)(v)))
+#define WIDEN(v)   ((VEC)_mm512_cvtps_pd((__m256)(v)))
+#define PART(p, n) ((FLOATS)_mm256_maskz_loadu_ps((__mmask8)((1u << (n)) - 1), p))
 #include "mllib/kernels.inc"
 
-#define T        float
-#define LANES    16
-#define TILE     3
-#define FN(name) als_avx512_single_##name
-#define ROOTS(v) ((VEC)_mm512_sqrt_ps((__m512)(v)))
-#define REALS(p) ((VEC)_mm512_loadu_ps(p))
+#define T          float
+#define LANES      16
+#define TILE       3
+#define FN(name)   als_avx512_single_##name
+#define ROOTS(v)   ((VEC)_mm512_sqrt_ps((__m512)(v)))
+#define WIDEN(v)   (v)
+#define PART(p, n) ((FLOATS)_mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), p))
 #include "mllib/kernels.inc"
 
 #ifdef __clang__
