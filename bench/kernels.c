@@ -133,7 +133,7 @@ static void make_system(work *x) {
 }
 
 static void table(als_precision precision, int k) {
-  work x = {.precision = precision, .k = k, .w = als_kernels_width(k)};
+  work x = {.precision = precision, .k = k, .w = als_kernels_width(precision, k)};
   double rating = (double)k * (k + 1), system = k * (double)k * k / 3 + 2.0 * k * k;
   x.size = als_kernels_kind(0, precision)->size;
   size_t w = (size_t)x.w, line = w * x.size;

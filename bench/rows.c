@@ -56,7 +56,7 @@ static void make_ratings(work *x, int64_t n) {
 }
 
 static void solve_all(work *x, const als_solver_kind *solver, void *scratch, int64_t n) {
-  size_t w = (size_t)als_kernels_width(x->system.k);
+  size_t w = (size_t)als_kernels_width(ALS_DOUBLE, x->system.k);
   for (int64_t at = 0; at + n <= RATINGS;) {
     int rows = 0;
     for (; rows < ALS_BATCH_ROWS && at + n <= RATINGS; rows++, at += n) {
@@ -91,7 +91,7 @@ static double measure(work *x, const als_solver_kind *solver, int64_t n) {
 
 static void table(work *x, int k) {
   make_factors(x, k);
-  x->x = some(ALS_BATCH_ROWS * (size_t)als_kernels_width(k), sizeof *x->x);
+  x->x = some(ALS_BATCH_ROWS * (size_t)als_kernels_width(ALS_DOUBLE, k), sizeof *x->x);
   x->system = (als_system){.k = k, .width = k, .factors = x->factors, .cg_steps = 3};
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
     double ns[2][2];

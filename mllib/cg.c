@@ -76,7 +76,7 @@ static rdd_status open_cg(const als_system *s, void **scratch_out, rdd_err *err)
   cg *g = rdd_calloc(1, sizeof *g);
   if (!g) return rdd_set(err, RDD_ENOMEM, "out of memory for a solver");
   g->kernels = als_kernels_get(s->precision);
-  g->w = als_kernels_width(s->width);
+  g->w = als_kernels_width(s->precision, s->width);
   g->most = s->gram ? MOST_ROWS : 1;
   int64_t line = g->w * (int64_t)sizeof *g->panel;
   g->room = KEPT_BYTES / line;
@@ -100,7 +100,7 @@ static rdd_status open_cg(const als_system *s, void **scratch_out, rdd_err *err)
   }
   rdd_memory_huge(g->panel, lines * w * sizeof *g->panel);
   g->gram = g->single ? g->single : (const char *)s->gram;
-  if (g->single) g->kernels->from_double(s->gram, g->single, (int)(w * w));
+  if (g->single) als_kernels_copy(g->kernels, s->gram, s->width, g->single);
   place_states(g);
   *scratch_out = g;
   return RDD_OK;

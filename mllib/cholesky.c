@@ -71,15 +71,20 @@ static size_t dual_size(const cholesky *q, int p) {
   return (size_t)p * ((size_t)q->w + (size_t)p + 1);
 }
 
+/* Unknowns of the dual of n ratings, padded: few sizes, so that groups are full. */
+static int dual_width(int64_t n) {
+  return (int)(n + ALS_LANES - 1) / ALS_LANES * ALS_LANES;
+}
+
 static bool dual_is_cheaper(int w, int64_t n) {
-  double k = w, p = als_kernels_width((int)n);
+  double k = w, p = dual_width(n);
   return k * p * p + SOLVE_COST * p * p * p / 3 + TURN_COST * k * p <
          (double)n * k * k + SOLVE_COST * k * k * k / 3;
 }
 
 static void plan(cholesky *q, const als_system *s) {
   q->kernels = als_kernels_get(s->precision);
-  q->w = als_kernels_width(s->width);
+  q->w = als_kernels_width(s->precision, s->width);
   q->group = group_of(q, (size_t)q->w * (size_t)q->w);
   if (s->loss.mode != ALS_EXPLICIT || s->gram) return;
   for (int n = ALS_LANES; n <= ALS_DUAL_ROWS && n < q->w; n += ALS_LANES)
@@ -123,7 +128,7 @@ static rdd_status open_cholesky(const als_system *s, void **scratch_out, rdd_err
     return rdd_set(err, RDD_ENOMEM, "out of memory for normal equations of %d unknowns", s->width);
   }
   q->gram = q->single ? q->single : (const char *)s->gram;
-  if (q->single) q->kernels->from_double(s->gram, q->single, (int)(w * w));
+  if (q->single) als_kernels_copy(q->kernels, s->gram, s->width, q->single);
   *scratch_out = q;
   return RDD_OK;
 }
@@ -269,7 +274,7 @@ static void solve_cholesky(void *scratch, const als_system *system, als_row *row
   for (int p = ALS_LANES; p <= q->dual; p += ALS_LANES) {
     int group = group_of(q, dual_size(q, p));
     for (als_row *row = rows; row < rows + n; row++) {
-      if (als_kernels_width((int)row->n) != p || !is_dual(q, row)) continue;
+      if (dual_width(row->n) != p || !is_dual(q, row)) continue;
       build_dual(q, system, row, p, q->n);
       q->row[q->n++] = row;
       if (q->n == group) solve_duals(q, system, p);

@@ -62,7 +62,7 @@ static rdd_status prepare(explanation *e, rdd_comm *comm, rdd_err *err) {
   const als_factors *items = &e->model->side[ALS_ITEMS];
   double w = als_loss_of_all(&params->loss);
   size_t k = (size_t)e->model->k, width = k + params->update_bias,
-         lines = (size_t)als_kernels_width(e->model->k);
+         lines = (size_t)als_kernels_width(ALS_DOUBLE, e->model->k);
   rdd_status st = RDD_OK;
   e->system = (als_system){.k = e->model->k,
                            .width = (int)width,

@@ -51,7 +51,7 @@ static int first_share(const gram_plan *g, int r) {
 static void make_share(const gram_plan *g, int share, double *panel, double *full,
                        double *packed_out) {
   const als_kernels *kernels = als_kernels_get(ALS_DOUBLE);
-  size_t k = (size_t)g->k, w = (size_t)als_kernels_width(g->k);
+  size_t k = (size_t)g->k, w = (size_t)als_kernels_width(ALS_DOUBLE, g->k);
   int64_t end = cut(g->rows, share + 1, g->shares);
   memset(full, 0, w * w * sizeof *full);
   for (int64_t row = cut(g->rows, share, g->shares); row < end; row += ALS_PANEL_ROWS) {
@@ -69,7 +69,7 @@ static void make_share(const gram_plan *g, int share, double *panel, double *ful
 
 /* This rank's shares, [shares][entries]. Not collective. */
 static rdd_status make_shares(const gram_plan *g, int first, int end, double *out, rdd_err *err) {
-  size_t w = (size_t)als_kernels_width(g->k), scratch = (ALS_PANEL_ROWS + w) * w;
+  size_t w = (size_t)als_kernels_width(ALS_DOUBLE, g->k), scratch = (ALS_PANEL_ROWS + w) * w;
   int threads = als_threads();
   double *space = rdd_calloc((size_t)threads * scratch, sizeof *space);
   if (!space) return rdd_set(err, RDD_ENOMEM, "out of memory for a Gram matrix of rank %d", g->k);
@@ -107,7 +107,7 @@ static void deal_out(const gram_plan *g, rdd_comm *comm, const double *own, doub
 /* Add up this rank's entries, gather all, and unpack them. */
 static void sum_up(const gram_plan *g, rdd_comm *comm, double w, double *mine, double *all,
                    int64_t *lane, double *gram_out) {
-  size_t lines = (size_t)als_kernels_width(g->k);
+  size_t lines = (size_t)als_kernels_width(ALS_DOUBLE, g->k);
   int64_t *counts = lane, *displs = lane + g->size;
   int64_t from = cut(g->entries, comm->rank, g->size);
   int64_t width = cut(g->entries, comm->rank + 1, g->size) - from;

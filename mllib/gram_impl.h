@@ -8,7 +8,7 @@
 /* gram_out = w times the sum over rows of f f', both triangles.           Collective.
  *   factors   [in]  [rows][k]
  *   owners    [in]  NULL: the table is whole on every rank; else a rank reads those of als_gram_rows()
- *   gram_out  [out] [w][w], w = als_kernels_width(k); what is beyond k is 0
+ *   gram_out  [out] [w][w], w = als_kernels_width(ALS_DOUBLE, k); what is beyond k is 0
  * Fails with RDD_ENOMEM. */
 RDD_MUST_CHECK rdd_status als_gram(rdd_comm *comm, const float *factors, int64_t rows, int k,
                                    double w, const als_blocks *owners, double *gram_out,

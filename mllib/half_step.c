@@ -67,7 +67,7 @@ static const als_solver_kind *solver_of(const als_params *params) {
 }
 
 static rdd_status open_workers(half_step *h, rdd_err *err) {
-  size_t padded = (size_t)als_kernels_width(h->system.width);
+  size_t padded = (size_t)als_kernels_width(ALS_DOUBLE, h->system.width);
   h->workers = als_threads();
   h->worker = rdd_calloc((size_t)h->workers, sizeof *h->worker);
   if (!h->worker) return rdd_set(err, RDD_ENOMEM, "out of memory for %d threads", h->workers);
@@ -120,7 +120,7 @@ double als_form(const double *matrix, int stride, const double *x, int n) {
 
 /* pairs[i] = x'Gx of the batch's rows, eight at a time: G is read once for all of them. */
 static void make_pairs(half_step *h, worker *w, double *pairs) {
-  int padded = als_kernels_width(h->system.width);
+  int padded = als_kernels_width(ALS_DOUBLE, h->system.width);
   for (int i = 0; i < w->rows; i++) {
     const double *x = w->batch[i].x;
     if (i % 8 == 0) {
@@ -169,7 +169,7 @@ static void add_row(half_step *h, worker *w, int64_t at, double sum[SUMS]) {
                    .n = n,
                    .ahead = side->start[side->rows] - begin - n,
                    .ridge = ridge};
-  row->x = w->x + w->rows * als_kernels_width(h->system.width);
+  row->x = w->x + w->rows * als_kernels_width(ALS_DOUBLE, h->system.width);
   load_row(h, at, row->x);
   w->at[w->rows++] = at;
   if (w->rows == ALS_BATCH_ROWS) solve_batch(h, w, sum);
@@ -222,7 +222,7 @@ static rdd_status prepare(half_step *h, rdd_comm *comm, const als_model *model, 
   const als_params *params = h->params;
   const als_factors *other = &model->side[!h->side];
   double w = als_loss_of_all(&params->loss);
-  size_t lines = (size_t)als_kernels_width(model->k);
+  size_t lines = (size_t)als_kernels_width(ALS_DOUBLE, model->k);
   rdd_status st = RDD_OK;
   h->columns = other->ids->n;
   h->solver = solver_of(params);

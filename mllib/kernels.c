@@ -51,3 +51,12 @@ size_t als_kernels_scratch(const als_kernels *kernels, int w) {
   /* diagonal blocks and the inverses of their diagonals, in lanes */
   return (size_t)w / 8 * (8 * 8 + 8) * (size_t)kernels->lanes * kernels->size;
 }
+
+void als_kernels_copy(const als_kernels *kernels, const double *matrix, int unknowns, void *out) {
+  als_precision precision = kernels->size == sizeof(float) ? ALS_SINGLE : ALS_DOUBLE;
+  size_t from = (size_t)als_kernels_width(ALS_DOUBLE, unknowns);
+  size_t w = (size_t)als_kernels_width(precision, unknowns);
+  memset(out, 0, w * w * kernels->size);
+  for (size_t i = 0; i < from; i++)
+    kernels->from_double(matrix + i * from, (char *)out + i * w * kernels->size, (int)from);
+}

@@ -10,7 +10,7 @@
  *    └───────────┘            │     ▔▔▔▔▔ │  diagonal blocks means nothing
  *                             └───────────┘
  *
- * w is the number of unknowns, rounded up to a multiple of ALS_LANES. Unknowns beyond the real ones have
+ * w is the number of unknowns, rounded up to a multiple of 8 doubles or 16 floats. Unknowns beyond the real ones have
  * factors of 0, and 1 on the diagonal of A.
  *
  * Every sum is made in an order that is written down here or there, element by element with fused
@@ -23,7 +23,7 @@
 
 #include "mllib/solver_impl.h"
 
-/* What widths are multiples of; most systems that are solved side by side; ratings of a panel, and the most
+/* Floats of the widest vector; most systems that are solved side by side; ratings of a panel, and the most
  * that are gathered at once. */
 enum { ALS_LANES = 16, ALS_GROUP = 16, ALS_PANEL_ROWS = 64, ALS_DUAL_ROWS = 512 };
 
@@ -62,7 +62,7 @@ typedef struct als_kernels {
   /* Add to the diagonal of the first so many unknowns; the others, which are padding, get 1 there. */
   void (*add_ridge)(void *a, int w, int unknowns, double ridge);
 
-  /* The other way round: panel[m][w] becomes out[w][padded], with padded >= m a multiple of ALS_LANES. */
+  /* The other way round: panel[m][w] becomes out[w][padded], with padded >= m a multiple of a w. */
   void (*transpose)(const void *panel, int m, int w, void *out, int padded);
 
   /* x[w] = sum over m of weight * line. */
@@ -99,10 +99,14 @@ const als_kernels *als_kernels_get(als_precision precision);
 /* Kind i of those that this processor can run, the best first; NULL past the last. For tests. */
 const als_kernels *als_kernels_kind(int i, als_precision precision);
 
-/* w for so many unknowns. */
-static inline int als_kernels_width(int unknowns) {
-  return (unknowns + ALS_LANES - 1) / ALS_LANES * ALS_LANES;
+/* w for so many unknowns: whole vectors of 64 bytes. */
+static inline int als_kernels_width(als_precision precision, int unknowns) {
+  int lanes = precision == ALS_SINGLE ? ALS_LANES : ALS_LANES / 2;
+  return (unknowns + lanes - 1) / lanes * lanes;
 }
+
+/* matrix[w][w] of so many unknowns in double, to out[w][w] of these kernels' reals and width. */
+void als_kernels_copy(const als_kernels *kernels, const double *matrix, int unknowns, void *out);
 
 /* Bytes of solve()'s scratch. */
 size_t als_kernels_scratch(const als_kernels *kernels, int w);

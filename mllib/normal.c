@@ -6,7 +6,7 @@
 #include <string.h>
 
 rdd_status als_normal_init(als_normal *ne, int width, rdd_err *err) {
-  size_t w = (size_t)als_kernels_width(width);
+  size_t w = (size_t)als_kernels_width(ALS_DOUBLE, width);
   als_normal made = {.kernels = als_kernels_get(ALS_DOUBLE), .width = width, .w = (int)w};
   made.a = rdd_calloc(w * w, sizeof *made.a);
   made.b = rdd_calloc(w, sizeof *made.b);

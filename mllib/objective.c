@@ -46,7 +46,7 @@ static void add_row(const pass *p, int side, int64_t at, double *x, double sum[S
   sum[SUM_REG] += reg_of_row(p, side, at, bias);
   if (side != ALS_USERS) return;
   for (int j = 0; p->gram && j < k; j++) x[j] = f[j];
-  if (p->gram) sum[SUM_PAIRS] += als_form(p->gram, als_kernels_width(k), x, k);
+  if (p->gram) sum[SUM_PAIRS] += als_form(p->gram, als_kernels_width(ALS_DOUBLE, k), x, k);
   for (; entry < end; entry++) {
     const float *g = als_model_row(p->model, !side, entry->column);
     double r = entry->value, s = bias;
@@ -85,7 +85,7 @@ rdd_status als_objective(rdd_comm *comm, const als_problem *problem, const als_p
   pass p = {.problem = problem, .params = params, .model = model};
   const als_factors *items = &model->side[ALS_ITEMS];
   double w = als_loss_of_all(&params->loss), sum[2][SUMS];
-  size_t lines = (size_t)als_kernels_width(model->k);
+  size_t lines = (size_t)als_kernels_width(ALS_DOUBLE, model->k);
   rdd_status st = RDD_OK;
   if (w != 0) {
     p.gram = rdd_alloc(lines * lines, sizeof *p.gram);

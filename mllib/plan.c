@@ -127,7 +127,7 @@ typedef struct shape {
 static shape shape_of(const als_plan_problem *p, const als_layout *l) {
   shape s = {.p = p, .l = l, .ranks = (double)l->ranks, .k = p->params.rank};
   s.nodes = ceil(s.ranks / (double)l->ranks_per_node);
-  s.w = als_kernels_width(p->params.rank + p->params.update_bias);
+  s.w = als_kernels_width(p->params.precision, p->params.rank + p->params.update_bias);
   s.real = p->params.precision == ALS_SINGLE ? 4 : 8;
   s.share = p->ratings / s.ranks;
   s.part = p->ratings / (double)l->partitions;

@@ -27,8 +27,8 @@ typedef struct als_system {
   int k, width;
   als_loss loss;
   const float *factors; /* [columns][k] of the other side */
-  const double *gram; /* [w][w] w G, both triangles, w = als_kernels_width(width), padded by 0; NULL
-                            where it is 0 */
+  const double *gram; /* [w][w] w G, both triangles, w = als_kernels_width(ALS_DOUBLE, width), padded by
+                            0; NULL where it is 0 */
   const float *bias;  /* [columns] biases of the other side, taken off the ratings; or NULL */
   double mean;        /* taken off, too, where there are biases; else 0 */
   als_precision precision;

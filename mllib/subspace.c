@@ -41,8 +41,8 @@ static rdd_status open_sweep(const als_system *system, void **scratch_out, rdd_e
   if (!q) return rdd_set(err, RDD_ENOMEM, "out of memory for a solver");
   q->kernels = als_kernels_get(ALS_DOUBLE);
   q->block = system->block < system->width ? system->block : system->width;
-  q->w = als_kernels_width(q->block);
-  q->wide = als_kernels_width(system->width);
+  q->w = als_kernels_width(ALS_DOUBLE, q->block);
+  q->wide = als_kernels_width(ALS_DOUBLE, system->width);
   size_t w = (size_t)q->w, wide = (size_t)q->wide;
   q->s = rdd_alloc((size_t)system->longest, sizeof *q->s);
   q->panel = rdd_alloc(ALS_PANEL_ROWS * wide, sizeof *q->panel);

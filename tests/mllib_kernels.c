@@ -54,7 +54,7 @@ static void each_kind(void (*run)(const als_kernels *kernels, int width, int w),
   for (int precision = 0; precision < 2; precision++)
     for (int i = 0; (kernels = als_kernels_kind(i, (als_precision)precision)); i++) {
       fx_seed(&dice, width);
-      run(kernels, width, als_kernels_width(width));
+      run(kernels, width, als_kernels_width((als_precision)precision, width));
     }
 }
 
@@ -354,7 +354,7 @@ static void processors_with_fma_agree(void) {
   for (int precision = 0; precision < 2; precision++)
     for (int at = 0; at < WIDTHS; at++) {
       const als_kernels *first = als_kernels_kind(0, (als_precision)precision), *other;
-      int w = als_kernels_width(widths[at]);
+      int w = als_kernels_width((als_precision)precision, widths[at]);
       for (int i = 1; (other = als_kernels_kind(i, (als_precision)precision)); i++)
         if (strcmp(other->name, "portable"))
           TK_CHECK(everything(first, widths[at], w) == everything(other, widths[at], w));
