@@ -8,8 +8,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
+
+enum { YIELDS = 200 };
 
 /* What one rank brings to the exchange under way. */
 typedef struct post {
@@ -35,7 +39,10 @@ typedef struct thread_comm {
 } thread_comm;
 
 struct team {
-  pthread_barrier_t barrier;
+  atomic_int waiting; /* at the barrier */
+  atomic_uint turn;   /* barriers that all have left */
+  pthread_mutex_t asleep;
+  pthread_cond_t woken;
   pthread_mutex_t lock; /* of the gate: nobody enters body before all threads are there */
   pthread_cond_t opened;
   enum { GATE_SHUT, GATE_OPEN, GATE_GO_HOME } gate;
@@ -59,8 +66,26 @@ static post *own_post(rdd_comm *comm) {
   return &team_of(comm)->posts[comm->rank];
 }
 
+/* Who waits gives way for a while before it sleeps: to put a thread to sleep and wake it takes far longer than
+ * most waits, and more so in a virtual machine. */
 static void threads_barrier(rdd_comm *comm) {
-  pthread_barrier_wait(&team_of(comm)->barrier);
+  team *t = team_of(comm);
+  unsigned turn = atomic_load(&t->turn);
+  if (atomic_fetch_add(&t->waiting, 1) == comm->size - 1) {
+    atomic_store(&t->waiting, 0);
+    pthread_mutex_lock(&t->asleep);
+    atomic_store(&t->turn, turn + 1);
+    pthread_cond_broadcast(&t->woken);
+    pthread_mutex_unlock(&t->asleep);
+    return;
+  }
+  for (int i = 0; i < YIELDS; i++) {
+    if (atomic_load(&t->turn) != turn) return;
+    sched_yield();
+  }
+  pthread_mutex_lock(&t->asleep);
+  while (atomic_load(&t->turn) == turn) pthread_cond_wait(&t->woken, &t->asleep);
+  pthread_mutex_unlock(&t->asleep);
 }
 
 static void copy(void *to, int64_t to_at, const char *from, int64_t from_at, int64_t bytes) {
@@ -237,8 +262,9 @@ static void init_arrived(team *t) {
 
 /* Start all threads, run, join. A thread that cannot be started sends the others home. */
 static rdd_status run_team(team *t, int size, rdd_err *err) {
-  int started = 0, why = pthread_barrier_init(&t->barrier, NULL, (unsigned)size);
-  if (why) return rdd_set(err, RDD_ENOMEM, "cannot make a barrier: %s", strerror(why));
+  int started = 0, why = 0;
+  pthread_mutex_init(&t->asleep, NULL);
+  pthread_cond_init(&t->woken, NULL);
   pthread_mutex_init(&t->lock, NULL);
   pthread_cond_init(&t->opened, NULL);
   pthread_mutex_init(&t->door, NULL);
@@ -251,7 +277,8 @@ static rdd_status run_team(team *t, int size, rdd_err *err) {
   pthread_mutex_destroy(&t->door);
   pthread_cond_destroy(&t->opened);
   pthread_mutex_destroy(&t->lock);
-  pthread_barrier_destroy(&t->barrier);
+  pthread_cond_destroy(&t->woken);
+  pthread_mutex_destroy(&t->asleep);
   if (why)
     return rdd_set(err, RDD_ENOMEM, "cannot start thread %d of %d: %s", started, size,
                    strerror(why));
