@@ -68,14 +68,16 @@ fi
 
 # ---- All other outputs, byte by byte ----
 
-# same_output NAME ARG...: als ARG... writes NAME; the same bytes alone and on 2 and 3 ranks.
+# same_output NAME ARG...: als ARG... writes NAME; the same bytes alone and at 1 to 4 ranks.
 same_output() {
   name=$1
   shift
   run 0 "$@"
   check "$1 to $name" eval 'succeeds && [ -s "$name" ]'
   mv "$name" "first-$name"
-  for ranks in 2 3; do
+  for ranks in 1 2 3 4; do
+    # 1 rank is another way through the same code: text alone will do
+    case $name$ranks in *.h51) continue ;; esac
     run $ranks "$@"
     check "the same bytes: $1 to $name at $ranks ranks" eval 'succeeds && same "$name" "first-$name"'
   done

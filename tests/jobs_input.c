@@ -512,7 +512,7 @@ static void many_files(void) {
   gives(path_of("parts/part-[12]*"), rows);
   job_input_opts opts = preset();
   const char *two[2] = {put("z.csv", "9,9,9\n"), path_of("parts")};
-  for (int n = 0; n < 40; n += TK_SANITIZED ? 7 : 1) {
+  for (int n = 0; n < 40; n++) {
     opts.num_partitions = n;
     result r = read_all(two, 2, &opts);
     TK_OK(r.status, &r.err);
@@ -631,9 +631,7 @@ static void same_rows(const char *path, bool pair) {
   TK_OK(whole.status, &whole.err);
   TK_CHECK(whole.partitions == 1 && whole.rows > 0);
   int64_t bytes = whole.counters.value[JOB_COUNT_BYTES];
-  for (int n = 2; n <= 100; n += TK_SANITIZED ? n
-                                 : n < 24     ? 1
-                                              : 19) { /* a task is a child, which costs more then */
+  for (int n = 2; n <= 100; n += n < 24 ? 1 : 19) {
     opts.num_partitions = n;
     result r = read_one(path, &opts);
     TK_OK(r.status, &r.err);

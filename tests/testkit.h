@@ -12,12 +12,10 @@
 
 /* True under a sanitizer, which makes all slow: cases that repeat the same code with other numbers then take
  * some of them. (Not told by clang's __has_feature; there all are run.) */
-#ifdef __SANITIZE_THREAD__
-enum { TK_SANITIZED = 1, TK_THREAD_SANITIZED = 1 };
-#elif defined __SANITIZE_ADDRESS__
-enum { TK_SANITIZED = 1, TK_THREAD_SANITIZED = 0 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { TK_SANITIZED = 1 };
 #else
-enum { TK_SANITIZED = 0, TK_THREAD_SANITIZED = 0 };
+enum { TK_SANITIZED = 0 };
 #endif
 
 typedef struct tk_case {
