@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { JOB_DIGEST_TEXT = 18 };
+enum { JOB_DIGEST_TEXT = 18 }; /* bytes of a digest, with its 0 */
 
 /* How a model came to be. */
 typedef struct job_provenance {
@@ -73,13 +73,14 @@ RDD_MUST_CHECK rdd_status job_model_save(const char *path, const job_model_image
 
 /* What tells two models apart: "1a2b3c4d-5e6f7a8b", of users and of items the CRC-32 of all ids, then factors,
  * then biases, as docs/formats.md says. Models of the same bits have the same, and it does not depend on the number
- * of ranks. Fails with RDD_ENOMEM.                                        Collective. */
+ * of ranks. Fails with RDD_ENOMEM.                                        Collective.
+ *   text  [out]  the same on every rank; undefined on failure */
 RDD_MUST_CHECK rdd_status job_model_digest(rdd_comm *comm, const als_model *model,
                                            char text[JOB_DIGEST_TEXT], rdd_err *err);
 
 /* A finished model: rank 0 writes, all ranks return the same status.      Collective.
- *   how         [in]   its digest is made here
- *   digest_out  [out]  the digest, of every rank; undefined on failure */
+ *   how         [in]   but for the digest, which is made here
+ *   digest_out  [out]  that, on every rank; undefined on failure */
 RDD_MUST_CHECK rdd_status job_model_write(rdd_comm *comm, const char *path, const als_model *model,
                                           const job_provenance *how,
                                           char digest_out[JOB_DIGEST_TEXT], rdd_err *err);

@@ -52,7 +52,7 @@ typedef struct als_kernels {
   int lanes;        /* systems that solve() takes side by side, at most ALS_GROUP */
 
   /* Gather m ratings, at most ALS_DUAL_ROWS: their factors, each line times the root of its weight, go to panel[m][w]; b[w] and *p
-   * get theirs added. Unknowns that are padding are not touched. */
+   * get theirs added. Padding has to be 0, or becomes it. */
   void (*gather)(const als_system *system, const als_entry *entry, int m, void *panel, int w,
                  void *b, double *p);
 
@@ -62,7 +62,7 @@ typedef struct als_kernels {
   /* Add to the diagonal of the first so many unknowns; the others, which are padding, get 1 there. */
   void (*add_ridge)(void *a, int w, int unknowns, double ridge);
 
-  /* The other way round: panel[m][w] becomes out[w][padded], with padded >= m a multiple of a w. */
+  /* The other way round: panel[m][w] becomes out[w][padded], with padded >= m a multiple of 16. */
   void (*transpose)(const void *panel, int m, int w, void *out, int padded);
 
   /* x[w] = sum over m of weight * line. */
@@ -105,7 +105,8 @@ static inline int als_kernels_width(als_precision precision, int unknowns) {
   return (unknowns + lanes - 1) / lanes * lanes;
 }
 
-/* matrix[w][w] of so many unknowns in double, to out[w][w] of these kernels' reals and width. */
+/* A matrix of so many unknowns in double, [w][w] with w of ALS_DOUBLE and padded by 0, to out[w][w] of these kernels'
+ * reals and w, padded by 0. They must not overlap. Not collective, cannot fail. */
 void als_kernels_copy(const als_kernels *kernels, const double *matrix, int unknowns, void *out);
 
 /* Bytes of solve()'s scratch. */

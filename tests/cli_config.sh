@@ -55,6 +55,10 @@ if [ -n "$sum" ]; then
     eval 'succeeds && param tuned.h5 max_iter 3 && param tuned.h5 bias 0 && param tuned.h5 reg_user 0.05'
   run 0 train --config tuned.h5 -o again.h5 --quiet
   check "the best point's model can be repeated" eval 'succeeds && same_models again.h5 tuned.h5'
+  run 0 info tuned.h5 --json
+  tuned=$(json_value digest)
+  run 0 info again.h5 --json
+  check "and its digest" eval '[ -n "$tuned" ] && json_is digest "$tuned"'
 else
   skip "train --config MODEL repeats the run" "model_sum was not built (it needs CUnit)"
 fi

@@ -70,7 +70,7 @@ fi
 run 0 train early.csv -o old.h5 --rank 4 --max-iter 5 --bias --reg-param 0.05 --quiet
 run 0 fold-in old.h5 more.csv -o new.h5 --json --quiet
 check "new users are added, known ones solved again, cold ratings counted" \
-  eval 'succeeds && json_object rows rows_new rows_updated ratings n_cold users items seconds model &&
+  eval 'succeeds && json_object rows rows_new rows_updated ratings n_cold users items seconds model digest &&
     json_is rows 53 && json_is rows_new 52 && json_is rows_updated 1 && json_is n_cold 2 &&
     json_is users 202 && json_is items 60 && json_is side "\"users\""'
 check "a warning tells of the cold ones" says '^als: warning: 2 ratings have an item that the model lacks'

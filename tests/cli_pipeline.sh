@@ -33,7 +33,7 @@ for end in csv h5; do
     holds_for "$(json_value test_ratings) > 1400 && $(json_value test_ratings) < 1600"
   n_test=$(json_value test_ratings)
   quiet_json $ranks 'rmse_train rmse_test seconds_total seconds_reading seconds_hand_off seconds_writing
-    seconds_per_iteration users items ratings ranks model' train train.$end -o model.h5 --rank 3 --max-iter 6 --reg-param 0.03 \
+    seconds_per_iteration users items ratings ranks model digest' train train.$end -o model.h5 --rank 3 --max-iter 6 --reg-param 0.03 \
     --test test.$end --bias
   check "train tells of each iteration" \
     eval 'json_length rmse_train 6 && json_length rmse_test 6 && json_length seconds_per_iteration 6'

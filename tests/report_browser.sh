@@ -31,13 +31,14 @@ logged() { cat "$1"/events/*.jsonl | grep -c "$2"; }
 # ---- A run whose task crashed ----
 
 run 0 generate -o small.h5 --users 400 --items 100 --ratings 8000 --quiet
-run 0 train small.h5 -o m.h5 --rank 4 --max-iter 5 --num-partitions 6 --test small.h5 --work-dir w --quiet --implicit-prefs \
+run 0 train --rank 4 small.h5 -o m.h5 --max-iter 5 --num-partitions 6 --test small.h5 --work-dir w --quiet --implicit-prefs \
   --fault task,partition=1,attempt=1:kill --fault gang,iteration=3:error
 run 0 report w -o w.html --quiet
 check "there is a page" succeeds
 open w.html
 check "it is drawn" eval 'succeeds && drawn'
 check "the console is quiet" quiet
+check "its title is the command and the input, wherever that stood" grep -q '^h1 id="title">als train small.h5$' tags
 check "a mark for each task of the log" [ "$(marks 'task ')" -eq "$(logged w task-started)" ]
 check "the crash is one" [ "$(marks 'task crashed')" -eq "$(logged w task-crashed)" ]
 check "its rerun is another" [ "$(marks 'task rerun')" -eq "$(logged w task-crashed)" ]
